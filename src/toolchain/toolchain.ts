@@ -1,0 +1,20 @@
+import type { Command } from '../system/index.ts'
+
+/**
+ * The outside programs that everything runs on: the host's own, or those of a managed tools tree.
+ *
+ * A command of a tools tree sees the tree's `/usr` in place of the host's, in a mount namespace of its own; every path
+ * outside `/usr` stays the same, so that arguments need no translation.
+ */
+export interface Toolchain {
+  /** Changes when any tool may behave differently; part of every build and snapshot identity. */
+  readonly identity: string
+  /** Where the `/usr` with the tools lies: `/` for the host, else the root of the tools tree. */
+  readonly root: string
+  /** Wraps a command so that it runs with these tools. */
+  command(argv: readonly string[], options?: Omit<Command, 'argv'>): Command
+  /** mkosi, which brings its own sandbox and therefore is not wrapped; the arguments follow it. */
+  mkosi(args: readonly string[], options?: Omit<Command, 'argv'>): Command
+  /** Versions of the tools that shape a result, by name, for `build.json` and the report. */
+  readonly versions: Readonly<Record<string, string>>
+}
