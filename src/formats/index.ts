@@ -1,0 +1,6 @@
+export * from './byte-reader.ts'
+export * from './gpt.ts'
+export * from './guid.ts'
+export * from './malformed.ts'
+export * from './pe.ts'
+export * from './smbios.ts'
