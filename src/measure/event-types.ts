@@ -1,0 +1,56 @@
+/** Event type numbers that the code decides on (TCG PC Client Platform Firmware Profile, 10.4.1). */
+export const EV_NO_ACTION = 0x3
+export const EV_SEPARATOR = 0x4
+export const EV_ACTION = 0x5
+export const EV_EVENT_TAG = 0x6
+export const EV_S_CRTM_VERSION = 0x8
+export const EV_IPL = 0xd
+export const EV_EFI_VARIABLE_DRIVER_CONFIG = 0x80000001
+export const EV_EFI_VARIABLE_BOOT = 0x80000002
+export const EV_EFI_GPT_EVENT = 0x80000006
+export const EV_EFI_ACTION = 0x80000007
+export const EV_EFI_VARIABLE_BOOT2 = 0x8000000c
+export const EV_EFI_VARIABLE_AUTHORITY = 0x800000e0
+
+const NAMES: ReadonlyMap<number, string> = new Map([
+  [0x0, 'EV_PREBOOT_CERT'],
+  [0x1, 'EV_POST_CODE'],
+  [EV_NO_ACTION, 'EV_NO_ACTION'],
+  [EV_SEPARATOR, 'EV_SEPARATOR'],
+  [EV_ACTION, 'EV_ACTION'],
+  [EV_EVENT_TAG, 'EV_EVENT_TAG'],
+  [0x7, 'EV_S_CRTM_CONTENTS'],
+  [EV_S_CRTM_VERSION, 'EV_S_CRTM_VERSION'],
+  [0x9, 'EV_CPU_MICROCODE'],
+  [0xa, 'EV_PLATFORM_CONFIG_FLAGS'],
+  [0xb, 'EV_TABLE_OF_DEVICES'],
+  [0xc, 'EV_COMPACT_HASH'],
+  [EV_IPL, 'EV_IPL'],
+  [0xe, 'EV_IPL_PARTITION_DATA'],
+  [0xf, 'EV_NONHOST_CODE'],
+  [0x10, 'EV_NONHOST_CONFIG'],
+  [0x11, 'EV_NONHOST_INFO'],
+  [0x12, 'EV_OMIT_BOOT_DEVICE_EVENTS'],
+  [EV_EFI_VARIABLE_DRIVER_CONFIG, 'EV_EFI_VARIABLE_DRIVER_CONFIG'],
+  [EV_EFI_VARIABLE_BOOT, 'EV_EFI_VARIABLE_BOOT'],
+  [0x80000003, 'EV_EFI_BOOT_SERVICES_APPLICATION'],
+  [0x80000004, 'EV_EFI_BOOT_SERVICES_DRIVER'],
+  [0x80000005, 'EV_EFI_RUNTIME_SERVICES_DRIVER'],
+  [EV_EFI_GPT_EVENT, 'EV_EFI_GPT_EVENT'],
+  [EV_EFI_ACTION, 'EV_EFI_ACTION'],
+  [0x80000008, 'EV_EFI_PLATFORM_FIRMWARE_BLOB'],
+  [0x80000009, 'EV_EFI_HANDOFF_TABLES'],
+  [0x8000000a, 'EV_EFI_PLATFORM_FIRMWARE_BLOB2'],
+  [0x8000000b, 'EV_EFI_HANDOFF_TABLES2'],
+  [EV_EFI_VARIABLE_BOOT2, 'EV_EFI_VARIABLE_BOOT2'],
+  [0x8000000d, 'EV_EFI_GPT_EVENT2'],
+  [0x80000010, 'EV_EFI_HCRTM_EVENT'],
+  [EV_EFI_VARIABLE_AUTHORITY, 'EV_EFI_VARIABLE_AUTHORITY'],
+  [0x800000e1, 'EV_EFI_SPDM_FIRMWARE_BLOB'],
+  [0x800000e2, 'EV_EFI_SPDM_FIRMWARE_CONFIG'],
+])
+
+/** The name of an event type, or its number in hexadecimal. */
+export function eventTypeName(type: number): string {
+  return NAMES.get(type) ?? `0x${type.toString(16).padStart(8, '0')}`
+}

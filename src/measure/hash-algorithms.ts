@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto'
+import { unknownName } from '../system/index.ts'
+
+/** The hash algorithms of the PCR banks that are handled here, as systemd, the kernel and node:crypto spell them. */
+export type HashAlgorithm = 'sha1' | 'sha256' | 'sha384' | 'sha512'
+
+export interface HashAlgorithmFacts {
+  readonly name: HashAlgorithm
+  /** TPM_ALG_ID (TCG Algorithm Registry). */
+  readonly tpmId: number
+  readonly digestBytes: number
+}
+
+const FACTS: Readonly<Record<HashAlgorithm, HashAlgorithmFacts>> = {
+  sha1: { name: 'sha1', tpmId: 0x0004, digestBytes: 20 },
+  sha256: { name: 'sha256', tpmId: 0x000b, digestBytes: 32 },
+  sha384: { name: 'sha384', tpmId: 0x000c, digestBytes: 48 },
+  sha512: { name: 'sha512', tpmId: 0x000d, digestBytes: 64 },
+}
+
+/** All banks, in the order in which systemd prints them. */
+export const HASH_ALGORITHMS: readonly HashAlgorithm[] = ['sha1', 'sha256', 'sha384', 'sha512']
+
+/** Digests by bank, all of the same bytes. */
+export type Digests = ReadonlyMap<HashAlgorithm, Uint8Array>
+
+export function hashAlgorithmFacts(name: HashAlgorithm): HashAlgorithmFacts {
+  return FACTS[name]
+}
+
+/** The algorithm with this TPM_ALG_ID, or undefined for one that is not handled here (SM3, SHA-3). */
+export function hashAlgorithmOfTpmId(tpmId: number): HashAlgorithm | undefined {
+  return HASH_ALGORITHMS.find((name) => FACTS[name].tpmId === tpmId)
+}
+
+/** The algorithm of this name; rejects any other name with the list of those that exist. */
+export function parseHashAlgorithm(name: string): HashAlgorithm {
+  const found = HASH_ALGORITHMS.find((known) => known === name)
+  if (found === undefined) throw unknownName('PCR bank', name, HASH_ALGORITHMS)
+  return found
+}
+
+/** H(chunks) in each bank. */
+export function digestsOf(banks: readonly HashAlgorithm[], ...chunks: readonly Uint8Array[]): Digests {
+  return new Map(
+    banks.map((bank) => {
+      const hash = createHash(bank)
+      for (const chunk of chunks) hash.update(chunk)
+      return [bank, hash.digest()]
+    }),
+  )
+}
