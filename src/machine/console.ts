@@ -1,0 +1,98 @@
+import type { Duplex } from 'node:stream'
+// A CommonJS module: its names are not exports of their own.
+import xterm from '@xterm/headless'
+
+const COLUMNS = 160
+const ROWS = 50
+/** What is kept in memory; the raw bytes are all in the log file that QEMU writes. */
+const SCROLLBACK_LINES = 5_000
+
+/**
+ * The serial console of a machine: bytes as they come, whole lines without control sequences, and the screen as a
+ * terminal would show it.
+ */
+export class ConsoleLog {
+  readonly #stream: Duplex
+  readonly #terminal = new xterm.Terminal({
+    cols: COLUMNS,
+    rows: ROWS,
+    scrollback: SCROLLBACK_LINES,
+    allowProposedApi: true,
+  })
+  readonly #lineListeners = new Set<(line: string) => void>()
+  readonly #byteListeners = new Set<(bytes: Uint8Array) => void>()
+  readonly #decoder = new TextDecoder('utf-8')
+  #partial = ''
+  #bytes = 0
+
+  constructor(stream: Duplex) {
+    this.#stream = stream
+    stream.on('error', () => undefined)
+    stream.on('data', (chunk: Buffer) => this.#receive(chunk))
+  }
+
+  /** Bytes seen so far: grows as long as the guest says anything. */
+  get byteCount(): number {
+    return this.#bytes
+  }
+
+  /** The unfinished line at the end, without control sequences: a prompt that waits, perhaps. */
+  get partialLine(): string {
+    return clean(this.#partial)
+  }
+
+  /** Calls back for each line, without control sequences, until the returned function is called. */
+  onLine(listener: (line: string) => void): () => void {
+    this.#lineListeners.add(listener)
+    return () => this.#lineListeners.delete(listener)
+  }
+
+  onBytes(listener: (bytes: Uint8Array) => void): () => void {
+    this.#byteListeners.add(listener)
+    return () => this.#byteListeners.delete(listener)
+  }
+
+  /** Types into the console. */
+  write(bytes: string | Uint8Array): void {
+    if (!this.#stream.destroyed) this.#stream.write(bytes)
+  }
+
+  /** The last lines of the rendered screen that are not blank, oldest first. */
+  async lastLines(count: number): Promise<string[]> {
+    await new Promise<void>((resolve) => this.#terminal.write('', resolve))
+    const buffer = this.#terminal.buffer.active
+    const lines: string[] = []
+    for (let row = buffer.length - 1; row >= 0 && lines.length < count; row--) {
+      const text = buffer.getLine(row)?.translateToString(true) ?? ''
+      if (text.trim() !== '') lines.unshift(text)
+    }
+    return lines
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#bytes += chunk.length
+    this.#terminal.write(chunk)
+    for (const listener of this.#byteListeners) listener(chunk)
+    const lines = (this.#partial + this.#decoder.decode(chunk, { stream: true })).split('\n')
+    this.#partial = lines.pop() ?? ''
+    for (const line of lines) {
+      const text = clean(line)
+      for (const listener of this.#lineListeners) listener(text)
+    }
+  }
+}
+
+/** Control sequences (ECMA-48, and the private ones of firmware) and control characters. */
+const CONTROLS = new RegExp(
+  [
+    String.raw`\x1b\[[0-?]*[ -/]*[@-~]`,
+    String.raw`\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)`,
+    String.raw`\x1b[ -/]*[0-~]`,
+    String.raw`[\x00-\x08\x0b-\x1f\x7f]`,
+  ].join('|'),
+  'g',
+)
+
+function clean(line: string): string {
+  return line.replaceAll(CONTROLS, '')
+}

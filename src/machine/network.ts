@@ -1,0 +1,124 @@
+import type { Server } from 'node:net'
+import { join } from 'node:path'
+import { BootwrightError, Namespace, type NamespacedProcess, type RunResult } from '../system/index.ts'
+import type { Toolchain } from '../toolchain/index.ts'
+
+const BRIDGE = 'bw0'
+const IPV4_PREFIX = '10.77.0'
+const IPV6_PREFIX = 'fd77:b007'
+
+export interface NetworkOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Directory for dnsmasq's log and leases. */
+  readonly directory: string
+  /** Addresses that the host side has besides its own: those of a cloud's metadata service. */
+  readonly addresses: readonly string[]
+  /** Names that DNS knows, with their addresses. */
+  readonly names: Readonly<Record<string, readonly string[]>>
+  /** What DHCP hands out to a card besides the rest of the pool. */
+  readonly hosts: readonly { readonly macAddress: string; readonly ipv4: string; readonly name?: string }[]
+}
+
+/** IPv4 addresses that a machine may be given by {@link NetworkOptions.hosts}. */
+export function hostAddress(index: number): string {
+  return `${IPV4_PREFIX}.${10 + index}`
+}
+
+/**
+ * A network of a run: a bridge with DHCP, DNS and router advertisements in a namespace of its own, from which no packet
+ * leaves. The gateway is the bridge, and metadata addresses are on it.
+ */
+export class PrivateNetwork implements AsyncDisposable {
+  readonly namespace: Namespace
+  readonly #toolchain: Toolchain
+  readonly #dnsmasq: NamespacedProcess
+  #taps = 0
+
+  private constructor(namespace: Namespace, toolchain: Toolchain, dnsmasq: NamespacedProcess) {
+    this.namespace = namespace
+    this.#toolchain = toolchain
+    this.#dnsmasq = dnsmasq
+  }
+
+  /** Makes the network; rejects with `NAMESPACE_DENIED` or `HOST_UNSUITABLE` where the host does not let us. */
+  static async open(toolchain: Toolchain, options: NetworkOptions): Promise<PrivateNetwork> {
+    await using scope = new AsyncDisposableStack()
+    const namespace = scope.use(await Namespace.open({ signal: options.signal }))
+    await ip(namespace, toolchain, [
+      'link set lo up',
+      `link add ${BRIDGE} type bridge stp_state 0 forward_delay 0`,
+      `address add ${IPV4_PREFIX}.1/24 dev ${BRIDGE}`,
+      `address add ${IPV6_PREFIX}::1/64 dev ${BRIDGE} nodad`,
+      ...options.addresses.map((address) =>
+        address.includes(':')
+          ? `address add ${address}/128 dev ${BRIDGE} nodad`
+          : `address add ${address}/32 dev ${BRIDGE}`,
+      ),
+      `link set ${BRIDGE} up`,
+    ])
+    const dnsmasq = namespace.start(toolchain.command(['dnsmasq', ...dnsmasqArguments(options)]), [
+      'ignore',
+      'ignore',
+      'ignore',
+    ])
+    scope.move()
+    return new PrivateNetwork(namespace, toolchain, dnsmasq)
+  }
+
+  /** Adds a port for a machine; rejects with `HOST_UNSUITABLE` when the host has no usable tun device. */
+  async addTap(): Promise<string> {
+    const name = `tap${this.#taps++}`
+    await ip(this.namespace, this.#toolchain, [
+      `tuntap add dev ${name} mode tap`,
+      `link set ${name} master ${BRIDGE} up`,
+    ])
+    return name
+  }
+
+  /** A TCP socket on one of the network's addresses, served by this process. */
+  listen(address: string, port: number): Promise<Server> {
+    return this.namespace.listen(address, port)
+  }
+
+  /** True as long as DHCP and DNS answer. */
+  get isServing(): boolean {
+    return this.#dnsmasq.child.exitCode === null && this.#dnsmasq.child.signalCode === null
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.namespace[Symbol.asyncDispose]()
+  }
+}
+
+// biome-ignore format: one option a line
+function dnsmasqArguments(options: NetworkOptions): string[] {
+  return [
+    '--conf-file=/dev/null', '--keep-in-foreground', '--no-resolv', '--no-hosts', '--pid-file=', '--user=root',
+    `--interface=${BRIDGE}`, '--bind-interfaces', '--except-interface=lo',
+    `--dhcp-range=${IPV4_PREFIX}.100,${IPV4_PREFIX}.199,255.255.255.0,12h`,
+    `--dhcp-range=${IPV6_PREFIX}::100,${IPV6_PREFIX}::1ff,slaac,64,12h`,
+    '--enable-ra', '--dhcp-authoritative', '--dhcp-rapid-commit', '--no-ping',
+    `--dhcp-leasefile=${join(options.directory, 'dhcp.leases')}`,
+    `--log-facility=${join(options.directory, 'dnsmasq.log')}`, '--log-dhcp', '--log-queries',
+    // Nothing is forwarded anywhere: a name that is not here does not exist.
+    '--address=/#/',
+    ...Object.entries(options.names).flatMap(([name, addresses]) =>
+      addresses.map((address) => `--address=/${name}/${address}`)),
+    ...options.hosts.map(({ macAddress, ipv4, name }) =>
+      `--dhcp-host=${[macAddress, ipv4, ...(name === undefined ? [] : [name])].join(',')}`),
+  ]
+}
+
+async function ip(namespace: Namespace, toolchain: Toolchain, lines: readonly string[]): Promise<void> {
+  const result: RunResult = await namespace.run(toolchain.command(['ip', '-batch', '-']), {
+    input: `${lines.join('\n')}\n`,
+  })
+  if (result.exitCode === 0) return
+  const said = result.stderr.trim()
+  const isTun = /tun|tap/i.test(lines.join())
+  throw new BootwrightError('HOST_UNSUITABLE', `Cannot set up the private network: ${said}`, {
+    hint: isTun
+      ? 'Machines need /dev/net/tun, readable and writable for you: `modprobe tun`, and mode 0666 as udev gives it.'
+      : 'Run `./bootwright doctor` to see what the kernel lacks.',
+  })
+}

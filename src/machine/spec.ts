@@ -1,0 +1,43 @@
+import type { SmbiosIdentity } from '../formats/index.ts'
+import type { PcrBank } from '../tpm/index.ts'
+import type { Firmware } from './firmware.ts'
+
+/** The disk that a machine starts from. It is never written to: each machine has an overlay of its own. */
+export interface MachineImage {
+  readonly name: string
+  readonly version: string
+  /** A raw disk with an EFI system partition. */
+  readonly diskPath: string
+}
+
+/** What a virtual machine is made of; everything that can change a measurement is in here. */
+export interface MachineSpec {
+  readonly image: MachineImage
+  readonly firmware: Firmware
+  readonly tpm: { readonly banks: readonly PcrBank[] } | 'absent'
+  readonly accelerator: 'kvm' | 'tcg'
+  readonly memoryMiB: number
+  readonly cores: number
+  /** Lower-case UUID of the machine; a guest without a machine ID takes it for that (systemd, machine-id(5)). */
+  readonly uuid: string
+  /** What software recognises its cloud by; absent fields keep QEMU's own values. */
+  readonly smbios: Partial<Omit<SmbiosIdentity, 'oemStrings'>>
+  /** System credentials, handed over as SMBIOS type 11 strings (systemd.system-credentials(7)). */
+  readonly credentials: Readonly<Record<string, string | Uint8Array>>
+  /** Words for `io.systemd.stub.kernel-cmdline-extra=`; measured into PCR 12 and 9. */
+  readonly kernelCommandLineExtra: readonly string[]
+  /** Without a channel no command can be run in the guest, and nothing of ours changes its measurements. */
+  readonly channel: boolean
+  readonly macAddress: string
+}
+
+export const DEFAULT_SPEC = {
+  tpm: { banks: ['sha256'] },
+  memoryMiB: 1024,
+  cores: 2,
+  smbios: {},
+  credentials: {},
+  kernelCommandLineExtra: [],
+  channel: true,
+  macAddress: '52:54:00:b0:07:01',
+} as const satisfies Partial<MachineSpec>

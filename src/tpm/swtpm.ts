@@ -1,0 +1,69 @@
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import type { Socket } from 'node:net'
+import { join } from 'node:path'
+import { BootwrightError, type Namespace, type NamespacedProcess, run } from '../system/index.ts'
+import type { Toolchain } from '../toolchain/index.ts'
+
+export type PcrBank = 'sha1' | 'sha256' | 'sha384' | 'sha512'
+
+/**
+ * Manufactures a TPM 2.0: fresh seeds, and only the given PCR banks active, which firmware then hashes for.
+ *
+ * @param stateDirectory made by this call; it holds the TPM's non-volatile memory from then on
+ */
+export async function manufactureTpm(
+  toolchain: Toolchain,
+  stateDirectory: string,
+  banks: readonly PcrBank[],
+  signal?: AbortSignal,
+): Promise<void> {
+  if (banks.length === 0) {
+    throw new BootwrightError('INVALID_ARGUMENT', 'A TPM needs at least one active PCR bank, found none', {
+      hint: 'Leave the TPM out altogether (`absent`) to boot without one.',
+    })
+  }
+  await mkdir(stateDirectory, { recursive: true })
+  // The host's configuration would choose banks and certificates for us; ours is empty and the arguments decide.
+  const configuration = join(stateDirectory, 'setup.conf')
+  await writeFile(configuration, '')
+  try {
+    // biome-ignore format: an option and its value on one line
+    const command = toolchain.command([
+      'swtpm_setup',
+      '--tpm2',
+      '--config', configuration,
+      '--tpmstate', stateDirectory,
+      '--pcr-banks', banks.join(','),
+      '--overwrite',
+    ])
+    await run(command, { signal, timeoutMs: 60_000 })
+  } finally {
+    await rm(configuration, { force: true })
+  }
+}
+
+/** A running TPM emulator. It ends when the machine monitor closes the other end of its control channel. */
+export interface RunningTpm {
+  /** The end of the control channel for QEMU's `tpmdev`; destroy it here once QEMU has inherited it. */
+  readonly control: Socket
+  readonly process: NamespacedProcess
+}
+
+/** Starts swtpm on its state; the control channel is an inherited descriptor, so there is no path to wait for. */
+export function startTpm(
+  toolchain: Toolchain,
+  namespace: Namespace,
+  stateDirectory: string,
+  logPath: string,
+): RunningTpm {
+  // biome-ignore format: an option and its value on one line
+  const command = toolchain.command([
+    'swtpm', 'socket',
+    '--tpm2',
+    '--tpmstate', `dir=${stateDirectory}`,
+    '--ctrl', 'type=unixio,clientfd=3,terminate',
+    '--log', `file=${logPath},level=1`,
+  ])
+  const process = namespace.start(command, ['ignore', 'ignore', 'ignore', 'pipe'])
+  return { control: process.child.stdio[3] as Socket, process }
+}
