@@ -1,0 +1,3 @@
+export * from './junit.ts'
+export * from './run-report.ts'
+export * from './terminal.ts'

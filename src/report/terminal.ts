@@ -1,0 +1,57 @@
+import { styleText } from 'node:util'
+import { type CheckReport, type RunReport, runHolds } from './run-report.ts'
+
+export interface TerminalOptions {
+  readonly isColored: boolean
+}
+
+const MARKS = { passed: '✓', failed: '✗', unsupported: '–' } as const
+const COLORS = { passed: 'green', failed: 'red', unsupported: 'yellow' } as const
+
+/** The report for people: one line a check, more where something is wrong. */
+export function terminalSummary(report: RunReport, options: TerminalOptions): string {
+  const paint = (color: 'green' | 'red' | 'yellow' | 'dim' | 'bold', text: string) =>
+    options.isColored ? styleText(color, text, { validateStream: false }) : text
+  const { run, summary } = report
+  const lines = [
+    '',
+    paint('bold', `${run.image.name} ${run.image.version}`) +
+      paint('dim', `  ${[run.cloud ?? 'no cloud', `firmware ${run.firmware}`, run.accelerator].join(', ')}`),
+    '',
+  ]
+  const width = Math.max(0, ...report.checks.map(({ title }) => title.length))
+  for (const check of report.checks) {
+    const mark = paint(COLORS[check.status], MARKS[check.status])
+    lines.push(`  ${mark} ${check.title.padEnd(width)}  ${paint('dim', firstFact(check))}`)
+    if (check.status === 'failed') lines.push(...failureLines(check).map((line) => `      ${line}`))
+  }
+  for (const { title, reason } of report.notRun) lines.push(`  ${paint('yellow', '·')} ${title}: not run, ${reason}`)
+  const counts = [
+    `${summary.passed} passed`,
+    `${summary.failed} failed`,
+    ...(summary.unsupported > 0 ? [`${summary.unsupported} unsupported`] : []),
+    ...(summary.notRun > 0 ? [`${summary.notRun} not run`] : []),
+  ].join(', ')
+  lines.push(
+    '',
+    `  ${paint(runHolds(report) ? 'green' : 'red', counts)}${paint('dim', ` in ${(run.durationMs / 1000).toFixed(1)} s`)}`,
+    paint('dim', `  evidence  ${run.directory}`),
+    paint('dim', `  again     ${run.command}`),
+    '',
+  )
+  return lines.join('\n')
+}
+
+function firstFact(check: CheckReport): string {
+  if (check.status === 'failed') return ''
+  return check.evidence[0] ?? ''
+}
+
+function failureLines(check: CheckReport): string[] {
+  return [
+    ...(check.expected === undefined ? [] : [`expected  ${check.expected}`]),
+    ...(check.found === undefined ? [] : [`found     ${check.found}`]),
+    ...check.evidence.flatMap((fact) => fact.split('\n')),
+    ...(check.hint === undefined ? [] : [`hint      ${check.hint}`]),
+  ]
+}

@@ -1,0 +1,60 @@
+import type { Instance, MetadataService, Provider } from '../cloud/index.ts'
+import type { RunningMachine } from '../machine/index.ts'
+import type { CheckStatus } from '../report/index.ts'
+import type { GuestFacts } from './guest-facts.ts'
+import type { Prediction } from './prediction.ts'
+
+/** What a check may look at. */
+export interface CheckContext {
+  readonly machine: RunningMachine
+  /** State of the system manager when it had finished booting. */
+  readonly systemState: string
+  readonly guest: GuestFacts
+  readonly prediction: Prediction
+  readonly cloud: CheckedCloud | undefined
+}
+
+/** The cloud that a machine was started in, and what it must have learned there. */
+export interface CheckedCloud {
+  readonly provider: Provider
+  readonly instance: Instance
+  readonly service: MetadataService
+  /** Credentials that the user data asks to be imported, by name. */
+  readonly credentials: Readonly<Record<string, string>>
+}
+
+export interface CheckResult {
+  readonly status: CheckStatus
+  readonly evidence: readonly string[]
+  readonly expected?: string
+  readonly found?: string
+  readonly hint?: string
+}
+
+/** One named claim about a machine, with evidence, that can fail. */
+export interface Check {
+  readonly id: string
+  readonly title: string
+  run(context: CheckContext): Promise<CheckResult>
+}
+
+export function passed(...evidence: string[]): CheckResult {
+  return { status: 'passed', evidence }
+}
+
+/** The image or host lacks what is named, so the claim can be neither held nor broken. */
+export function unsupported(...missing: string[]): CheckResult {
+  return { status: 'unsupported', evidence: missing }
+}
+
+export function failed(
+  facts: Omit<CheckResult, 'status' | 'evidence'> & { readonly evidence?: readonly string[] },
+): CheckResult {
+  return { evidence: [], ...facts, status: 'failed' }
+}
+
+/** Passed when both are the same text. */
+export function equal(expected: string, found: string, ...evidence: string[]): CheckResult {
+  if (expected === found) return passed(found, ...evidence)
+  return failed({ expected: JSON.stringify(expected), found: JSON.stringify(found), evidence })
+}
