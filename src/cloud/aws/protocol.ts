@@ -1,0 +1,125 @@
+import { headerValue, type MetadataRequest, type MetadataResponse } from '../provider.ts'
+import { find } from '../tree.ts'
+import type { AwsInstance } from './instance.ts'
+import { AWS_VERSIONS, awsTree } from './metadata.ts'
+import { issueToken, parseTtl, remainingSeconds, type TokenScope } from './tokens.ts'
+
+export const TOKEN_HEADER = 'X-aws-ec2-metadata-token'
+export const TTL_HEADER = 'X-aws-ec2-metadata-token-ttl-seconds'
+export const TOKEN_PATH = '/latest/api/token'
+
+const TITLES = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+} as const
+
+/** IMDSv1 and IMDSv2 of EC2, as its user guide describes them. */
+export function answerAws(
+  request: MetadataRequest,
+  instance: AwsInstance,
+  nowMs: number,
+): MetadataResponse<AwsInstance> {
+  const { httpEndpoint, httpTokens } = instance.metadataOptions
+  if (httpEndpoint === 'disabled') return errorPage(403)
+  if (request.method === 'PUT') return answerPut(request, instance, nowMs)
+  if (request.method !== 'GET' && request.method !== 'HEAD') return errorPage(405, [['Allow', 'GET, HEAD, PUT']])
+  if (request.path === TOKEN_PATH) return errorPage(405, [['Allow', 'PUT']])
+
+  const token = headerValue(request.headers, TOKEN_HEADER)
+  let lifetime: number | undefined
+  if (token !== undefined) {
+    // A wrong token is refused even where none is needed.
+    lifetime = remainingSeconds(scopeOf(instance), token, nowMs)
+    if (lifetime === undefined) return errorPage(401)
+  } else if (httpTokens === 'required') {
+    return errorPage(401)
+  }
+  return answerGet(request.path, instance, nowMs, lifetime)
+}
+
+function answerPut(request: MetadataRequest, instance: AwsInstance, nowMs: number): MetadataResponse<AwsInstance> {
+  // A header that proxies add: a token must not leave through a misconfigured one.
+  if (headerValue(request.headers, 'X-Forwarded-For') !== undefined) return errorPage(403)
+  if (request.path !== TOKEN_PATH) {
+    const version = request.path.split('/')[1] ?? ''
+    return version !== 'latest' && AWS_VERSIONS.includes(version)
+      ? errorPage(403)
+      : errorPage(405, [['Allow', 'GET, HEAD']])
+  }
+  const ttlSeconds = parseTtl(headerValue(request.headers, TTL_HEADER))
+  if (ttlSeconds === undefined) return errorPage(400)
+  const token = issueToken(scopeOf(instance), nowMs, ttlSeconds)
+  return {
+    status: 200,
+    headers: [
+      ['Content-Type', 'text/plain'],
+      [TTL_HEADER, `${ttlSeconds}`],
+      ['Server', 'EC2ws'],
+    ],
+    body: Buffer.from(token),
+    hopLimit: instance.metadataOptions.httpPutResponseHopLimit,
+  }
+}
+
+function answerGet(
+  path: string,
+  instance: AwsInstance,
+  nowMs: number,
+  lifetime: number | undefined,
+): MetadataResponse<AwsInstance> {
+  const names = decodePath(path)
+  if (names === undefined) return errorPage(400)
+  const found = find(awsTree(instance), names)
+  if (found === undefined) return errorPage(404)
+  const leaf = 'listing' in found ? found.listing : found.leaf
+  const isBytes = typeof leaf === 'object'
+  return {
+    status: 200,
+    headers: [
+      ['Content-Type', isBytes ? leaf.contentType : 'text/plain'],
+      ...(lifetime === undefined ? [] : [[TTL_HEADER, `${lifetime}`] as const]),
+      ['Accept-Ranges', 'none'],
+      ['Server', 'EC2ws'],
+    ],
+    body: isBytes ? leaf.bytes : Buffer.from(typeof leaf === 'function' ? leaf(nowMs) : leaf),
+  }
+}
+
+/** Names below the root; a trailing slash leaves an empty last one. Undefined when the path is malformed. */
+function decodePath(path: string): readonly string[] | undefined {
+  if (!path.startsWith('/')) return undefined
+  try {
+    return path.slice(1).split('/').map(decodeURIComponent)
+  } catch {
+    return undefined
+  }
+}
+
+function scopeOf(instance: AwsInstance): TokenScope {
+  return { instanceId: instance.id, generation: instance.tokenGeneration }
+}
+
+/** EC2's errors are XHTML documents whose title and heading are the status. */
+function errorPage(
+  status: keyof typeof TITLES,
+  headers: readonly (readonly [string, string])[] = [],
+): MetadataResponse<AwsInstance> {
+  const title = `${status} - ${TITLES[status]}`
+  const page = [
+    '<?xml version="1.0" encoding="iso-8859-1"?>',
+    '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN"',
+    '\t"http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">',
+    '<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en">',
+    ` <head>\n  <title>${title}</title>\n </head>`,
+    ` <body>\n  <h1>${title}</h1>\n </body>`,
+    '</html>\n',
+  ]
+  return {
+    status,
+    headers: [['Content-Type', 'text/html'], ...headers, ['Server', 'EC2ws']],
+    body: Buffer.from(page.join('\n')),
+  }
+}

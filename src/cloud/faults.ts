@@ -1,0 +1,114 @@
+import { BootwrightError } from '../system/index.ts'
+
+/** One way for a metadata service to be wrong. */
+export type Fault =
+  /** Answers with this status, whatever was asked. */
+  | { readonly kind: 'status'; readonly status: number; readonly body?: string | Uint8Array }
+  /** Takes the request and never says anything; the connection stays open. */
+  | { readonly kind: 'silence' }
+  /** Answers later; goes together with the next fault that matches. */
+  | { readonly kind: 'latency'; readonly delayMs: number }
+  /** Sends bytes that are not HTTP and closes. */
+  | { readonly kind: 'garbage' }
+  /** Announces the whole body, sends half of it and closes. */
+  | { readonly kind: 'truncated-body' }
+  /** Sends something else in place of a value; errors stay errors. */
+  | { readonly kind: 'wrong-value'; readonly value: string | Uint8Array }
+  /** Errors without their document: systemd 262 misreads a 404 or 401 that has a body. */
+  | { readonly kind: 'empty-error-body' }
+  /** Resets the connection instead of answering. */
+  | { readonly kind: 'reset' }
+
+/** A fault and the requests it befalls. */
+export interface FaultRule {
+  /** Pattern over the path without its query: `*` is anything but a slash, `**` anything. */
+  readonly path: string
+  /** Any method when absent. */
+  readonly method?: string
+  /** How many matching requests are let through first. */
+  readonly after?: number
+  /** How many matching requests it befalls from then on; all when absent. */
+  readonly times?: number
+  readonly fault: Fault
+}
+
+/** Longer timers fire at once. */
+const MAX_DELAY_MS = 0x7fff_ffff
+
+interface ActiveRule {
+  readonly rule: FaultRule
+  readonly pattern: RegExp
+  seen: number
+}
+
+/** The faults of one service. Rules are tried in order; the first that is no latency decides. */
+export class FaultPlan {
+  readonly #rules = new Set<ActiveRule>()
+
+  constructor(rules: readonly FaultRule[] = []) {
+    for (const rule of rules) this.add(rule)
+  }
+
+  /** Adds a rule behind the others; disposing of the result takes it away. Rejects with `INVALID_ARGUMENT`. */
+  add(rule: FaultRule): Disposable {
+    check(rule)
+    const active: ActiveRule = { rule, pattern: globPattern(rule.path), seen: 0 }
+    this.#rules.add(active)
+    return { [Symbol.dispose]: () => void this.#rules.delete(active) }
+  }
+
+  /** The faults that befall this request, and counts it against their rules. */
+  take(method: string, path: string): readonly Fault[] {
+    const faults: Fault[] = []
+    for (const active of this.#rules) {
+      const { rule, pattern } = active
+      if ((rule.method ?? method) !== method || !pattern.test(path)) continue
+      active.seen += 1
+      const after = rule.after ?? 0
+      if (active.seen <= after || active.seen > after + (rule.times ?? Number.POSITIVE_INFINITY)) continue
+      faults.push(rule.fault)
+      if (rule.fault.kind !== 'latency') break
+    }
+    return faults
+  }
+}
+
+/** Whether nothing of the true answer is left, so that the provider need not be asked at all. */
+export function replacesAnswer({ kind }: Fault): boolean {
+  return kind === 'status' || kind === 'silence' || kind === 'garbage' || kind === 'reset'
+}
+
+/** Whether a fault changes an answer of this status; the others leave it alone and are not reported. */
+export function changesAnswer({ kind }: Fault, status: number): boolean {
+  if (kind === 'wrong-value') return status === 200
+  return kind !== 'empty-error-body' || status >= 400
+}
+
+/** Deterministic bytes that no HTTP parser takes for a status line. */
+export const GARBAGE: Uint8Array = Uint8Array.from({ length: 512 }, (_, index) => (index * 167 + 129) & 0xff)
+
+function globPattern(glob: string): RegExp {
+  const source = glob.split(/(\*+)/).map((part) => {
+    if (part === '*') return '[^/]*'
+    return part.startsWith('**') ? '.*' : part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&')
+  })
+  return new RegExp(`^${source.join('')}$`, 's')
+}
+
+function check({ path, after, times, fault }: FaultRule): void {
+  if (!path.startsWith('/') && !path.startsWith('*')) refuse(`a path pattern that starts with / or *, found "${path}"`)
+  if (after !== undefined && !(Number.isInteger(after) && after >= 0)) refuse(`a whole number as after, found ${after}`)
+  if (times !== undefined && !(Number.isInteger(times) && times >= 1)) refuse(`times of at least 1, found ${times}`)
+  if (fault.kind === 'status' && !(Number.isInteger(fault.status) && fault.status >= 200 && fault.status <= 599)) {
+    refuse(`a status from 200 to 599, found ${fault.status}`)
+  }
+  if (fault.kind === 'latency' && !(fault.delayMs >= 0 && fault.delayMs <= MAX_DELAY_MS)) {
+    refuse(`a delay from 0 to ${MAX_DELAY_MS} ms, found ${fault.delayMs}`)
+  }
+}
+
+function refuse(expectation: string): never {
+  throw new BootwrightError('INVALID_ARGUMENT', `A fault needs ${expectation}`, {
+    hint: "For example { path: '/latest/meta-data/**', times: 2, fault: { kind: 'status', status: 503 } }.",
+  })
+}
