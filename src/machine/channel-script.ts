@@ -9,6 +9,9 @@ import { CHANNEL_PORT } from './qemu-command.ts'
  *
  * Under emulation a process costs milliseconds: everything that a shell does by itself is left to it.
  */
+/** The first words of the guest's end. */
+export const CHANNEL_BANNER = 'bootwright channel 1'
+
 const FIND_PORT = `
 port=
 while [ -z "$port" ]; do
@@ -29,6 +32,9 @@ nl='
 mkdir -p $d && cd / || exit 1
 rm -f $d/done
 mkfifo $d/done && exec 4<>$d/done || exit 1
+
+# The other end says nothing before this: until now the firmware may have been listening.
+printf '\\n%s\\n' '${CHANNEL_BANNER}' >&3
 
 # Replies are written by one process, whole, in the order in which commands end.
 (

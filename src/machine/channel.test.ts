@@ -29,6 +29,11 @@ afterEach(() => {
 const everyByte = Buffer.from(Array.from({ length: 256 }, (_, index) => index))
 
 describe('GuestChannel', () => {
+  it('is ready when the guest has spoken and answers', async () => {
+    await channel.ready()
+    expect((await channel.run(['true'])).exitCode).toBe(0)
+  })
+
   it('keeps stdout, stderr and exit status apart', async () => {
     const result = await channel.run(['sh', '-c', 'printf out; printf err >&2; exit 3'])
     expect({ ...result, stdout: String(result.stdout), stderr: String(result.stderr) }).toEqual({

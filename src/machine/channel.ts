@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { BootwrightError, quote } from '../system/index.ts'
+import { CHANNEL_BANNER } from './channel-script.ts'
 
 export interface GuestResult {
   readonly exitCode: number
@@ -35,6 +36,7 @@ const NEWLINE = 0x0a
 export class GuestChannel {
   readonly #stream: Duplex
   readonly #waiting = new Map<string, { resolve(result: GuestResult): void; reject(error: Error): void }>()
+  readonly #opened = Promise.withResolvers<void>()
   #buffered: Buffer = Buffer.alloc(0)
   #reply: Reply | undefined
   #gone: BootwrightError | undefined
@@ -49,8 +51,13 @@ export class GuestChannel {
     stream.once('close', close)
   }
 
-  /** Resolves when the guest's end answers: a positive token, whatever the console says. */
+  /**
+   * Resolves when the guest's end answers: a positive token, whatever the console says.
+   *
+   * Nothing is sent before the guest's end has spoken: OVMF has a driver for virtio-serial and would swallow it.
+   */
   async ready(signal?: AbortSignal): Promise<void> {
+    await this.#opened.promise
     await this.#request((boundary) => [`hello ${boundary}\n`], signal)
   }
 
@@ -148,9 +155,11 @@ export class GuestChannel {
     if (reply === undefined) {
       const end = this.#buffered.indexOf(NEWLINE)
       if (end < 0) return false
-      const [boundary = '', status = ''] = this.#buffered.subarray(0, end).toString('latin1').split(' ')
+      const line = this.#buffered.subarray(0, end).toString('latin1')
+      const [boundary = '', status = ''] = line.split(' ')
       this.#buffered = this.#buffered.subarray(end + 1)
-      // Anything else is not ours: a kernel or program that wrote to the port.
+      if (line === CHANNEL_BANNER) this.#opened.resolve()
+      // Anything else is not ours: firmware that took the port for a console.
       if (/^[0-9a-f]{32}$/.test(boundary)) this.#reply = { boundary, exitCode: Number(status), pieces: [], parts: [] }
       return true
     }
@@ -177,6 +186,8 @@ export class GuestChannel {
   #close(reason: BootwrightError): void {
     if (this.#gone !== undefined) return
     this.#gone = reason
+    this.#opened.promise.catch(() => undefined)
+    this.#opened.reject(reason)
     for (const waiting of this.#waiting.values()) waiting.reject(reason)
     this.#waiting.clear()
   }

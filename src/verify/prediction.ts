@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { parsePe } from '../formats/index.ts'
-import { calculatePcr11, type HashAlgorithm, KERNEL_BOOT_PCR, READY_PHASE_PATH, ukiProfile } from '../measure/index.ts'
+import { calculatePcr11, type HashAlgorithm, READY_PHASE_PATH, ukiProfile } from '../measure/index.ts'
 
 /**
  * What a machine must measure, computed before it is switched on.
@@ -24,5 +24,3 @@ export async function predict(ukiPath: string, banks: readonly HashAlgorithm[]):
     sections: sections.map(({ name, size }) => `${name} ${size} bytes`),
   }
 }
-
-export { KERNEL_BOOT_PCR }

@@ -1,6 +1,5 @@
-import { comparePcrs } from '../../measure/index.ts'
+import { comparePcrs, KERNEL_BOOT_PCR } from '../../measure/index.ts'
 import { type Check, failed, passed, unsupported } from '../check.ts'
-import { KERNEL_BOOT_PCR } from '../prediction.ts'
 
 export const pcr11: Check = {
   id: 'pcr-11',

@@ -1,0 +1,226 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { FaultRule } from '../cloud/index.ts'
+import {
+  DEFAULT_SPEC,
+  type Firmware,
+  type MachineImage,
+  type MachineSpec,
+  machine,
+  type RunningMachine,
+} from '../machine/index.ts'
+import type { CheckReport, RunReport, SkippedCheck, StepReport } from '../report/index.ts'
+import { junitXml, REPORT_SCHEMA, summarize } from '../report/index.ts'
+import { BootwrightError } from '../system/index.ts'
+import type { Toolchain } from '../toolchain/index.ts'
+import type { Check, CheckContext } from './check.ts'
+import { CHECKS } from './checks/index.ts'
+import { openCloudScene } from './cloud-scene.ts'
+import { GuestFacts } from './guest-facts.ts'
+import { predict } from './prediction.ts'
+import type { RunDirectory } from './run-directory.ts'
+
+/** An image as `verify` needs it. The prediction is made from the UKI, the machine starts from the disk. */
+export interface VerifiedImage extends MachineImage {
+  readonly identity: string
+  readonly ukiPath: string
+}
+
+export interface VerifyOptions {
+  readonly image: VerifiedImage
+  readonly firmware: Firmware
+  readonly cloud: string | undefined
+  readonly toolchain: Toolchain
+  readonly accelerator: 'kvm' | 'tcg'
+  readonly runDirectory: RunDirectory
+  /** Where machines keep their state while they run. */
+  readonly stateParent: string
+  /** What repeats the run. */
+  readonly command: string
+  /** Steps that went before, for the report. */
+  readonly steps?: readonly StepReport[]
+  /** Keeps the machine's disk, variable store and TPM state. */
+  readonly keep?: boolean
+  readonly signal?: AbortSignal | undefined
+  /** Called when a step begins, and with what moves in it. */
+  readonly onProgress?: (step: string, line: string) => void
+  /** Changes to the machine, for tests that break it. */
+  readonly spec?: Partial<MachineSpec>
+  readonly faults?: readonly FaultRule[]
+  readonly idleMs?: number
+}
+
+/** The machine's own claim: without it nothing else can be asked. */
+const BOOT = { id: 'boot', title: 'The machine boots' } as const
+
+/**
+ * The main job on a built image: predicts, boots, checks. Resolves with the report whatever the checks say, also when
+ * the machine never came up; rejects when the host or a tool failed.
+ */
+export async function verify(options: VerifyOptions): Promise<RunReport> {
+  const started = new Date()
+  const clock = performance.now()
+  const steps: StepReport[] = [...(options.steps ?? [])]
+  const progress = (step: string, line = '') => options.onProgress?.(step, line)
+  const step = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+    const begun = performance.now()
+    progress(name)
+    const result = await work()
+    steps.push({ name, durationMs: Math.round(performance.now() - begun) })
+    return result
+  }
+
+  const spec: MachineSpec = {
+    ...DEFAULT_SPEC,
+    image: options.image,
+    firmware: options.firmware,
+    accelerator: options.accelerator,
+    uuid: DEFAULT_UUID,
+    ...options.spec,
+  }
+  const banks = spec.tpm === 'absent' ? ([] as const) : spec.tpm.banks
+  const prediction = await step('predict', () => predict(options.image.ukiPath, banks))
+  await mkdir(options.stateParent, { recursive: true })
+
+  const checks: CheckReport[] = []
+  const notRun: SkippedCheck[] = []
+  let measured: RunReport['run']['measured'] = []
+  await using scene = await openCloudScene({
+    toolchain: options.toolchain,
+    directory: options.runDirectory.path,
+    cloud: options.cloud,
+    macAddress: spec.macAddress,
+    signal: options.signal,
+    ...(options.faults === undefined ? {} : { faults: options.faults }),
+  })
+  const { network, cloud } = scene
+  const identified = cloud === undefined ? spec : withIdentity(spec, cloud.provider.smbios(cloud.instance))
+  const stopped = machine(identified, {
+    toolchain: options.toolchain,
+    network,
+    stateParent: options.stateParent,
+    name: options.runDirectory.id,
+  })
+  {
+    await using running = await step('power on', () => stopped.start({ signal: options.signal }))
+    measured = running.measured
+    try {
+      const boot = await step('boot', () => bootCheck(running, options, progress))
+      checks.push(boot.report)
+      if (boot.systemState === undefined) {
+        notRun.push(...CHECKS.map(({ id, title }) => ({ id, title, reason: 'the machine did not boot' })))
+      } else {
+        const context: CheckContext = {
+          machine: running,
+          systemState: boot.systemState,
+          guest: new GuestFacts(running, (name, bytes) => options.runDirectory.write(name, bytes)),
+          prediction,
+          cloud,
+        }
+        await step('check', async () => {
+          for (const check of CHECKS) {
+            progress('check', check.title)
+            checks.push(await ask(check, context))
+          }
+        })
+        await keepJournal(running, options.runDirectory)
+      }
+    } finally {
+      await options.runDirectory.collect(running.directory)
+      if (options.keep === true) await running.keep()
+    }
+  }
+  if (cloud !== undefined) {
+    await options.runDirectory.write('metadata-transcript.jsonl', cloud.service.transcript.toJsonLines())
+  }
+  const report: RunReport = {
+    schema: REPORT_SCHEMA,
+    run: {
+      id: options.runDirectory.id,
+      startedAt: started.toISOString(),
+      durationMs: Math.round(performance.now() - clock + sum(options.steps ?? [])),
+      image: { name: options.image.name, version: options.image.version, identity: options.image.identity },
+      cloud: options.cloud ?? null,
+      firmware: options.firmware.name,
+      accelerator: options.accelerator,
+      tools: options.toolchain.versions,
+      command: options.command,
+      directory: options.runDirectory.path,
+      measured,
+    },
+    steps,
+    checks,
+    notRun,
+    summary: summarize(checks, notRun),
+  }
+  await options.runDirectory.write('report.json', `${JSON.stringify(report, null, 2)}\n`)
+  await options.runDirectory.write('junit.xml', junitXml(report))
+  return report
+}
+
+/** Fixed, so that two runs measure alike; a machine ID derives from it. */
+const DEFAULT_UUID = 'b0070000-1111-4222-8333-444444444444'
+
+function withIdentity(spec: MachineSpec, smbios: MachineSpec['smbios']): MachineSpec {
+  return { ...spec, smbios: { ...spec.smbios, ...smbios }, uuid: smbios.system?.uuid ?? spec.uuid }
+}
+
+async function bootCheck(
+  running: RunningMachine,
+  options: VerifyOptions,
+  progress: (step: string, line: string) => void,
+): Promise<{ report: CheckReport; systemState: string | undefined }> {
+  const begun = performance.now()
+  const stopLines = running.console.onLine((line) => progress('boot', line))
+  const facts = () => ({ ...BOOT, durationMs: Math.round(performance.now() - begun) })
+  try {
+    const systemState = await running.booted({
+      signal: options.signal,
+      ...(options.idleMs === undefined ? {} : { idleMs: options.idleMs }),
+    })
+    const seconds = ((performance.now() - begun) / 1000).toFixed(1)
+    return { report: { ...facts(), status: 'passed', evidence: [`${seconds} s to "${systemState}"`] }, systemState }
+  } catch (error) {
+    if (!(error instanceof BootwrightError) || error.family !== 'guest') throw error
+    return { report: { ...facts(), ...failureOf(error) }, systemState: undefined }
+  } finally {
+    stopLines()
+  }
+}
+
+/** Asks a check. A guest that cannot answer fails it; a host that cannot do its part ends the run. */
+async function ask(check: Check, context: CheckContext): Promise<CheckReport> {
+  const begun = performance.now()
+  const facts = () => ({ id: check.id, title: check.title, durationMs: Math.round(performance.now() - begun) })
+  try {
+    const result = await check.run(context)
+    return { ...facts(), ...result }
+  } catch (error) {
+    if (!(error instanceof BootwrightError) || (error.family !== 'guest' && error.code !== 'MALFORMED_INPUT'))
+      throw error
+    return { ...facts(), ...failureOf(error) }
+  }
+}
+
+function failureOf(error: BootwrightError): Pick<CheckReport, 'status' | 'evidence' | 'code' | 'hint'> {
+  return {
+    status: 'failed',
+    evidence: error.message.split('\n'),
+    code: error.code,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+  }
+}
+
+async function keepJournal(running: RunningMachine, directory: RunDirectory): Promise<void> {
+  const { exitCode, stdout } = await running.runUnchecked(['journalctl', '--boot', '--no-pager', '--output=export'])
+  if (exitCode === 0) await directory.write('journal.export', stdout)
+}
+
+function sum(steps: readonly StepReport[]): number {
+  return steps.reduce((total, { durationMs }) => total + durationMs, 0)
+}
+
+/** Directory of machine states below the user's cache directory. */
+export function machineStates(cacheDirectory: string): string {
+  return join(cacheDirectory, 'machines')
+}
