@@ -30,6 +30,7 @@ const FAMILIES = {
   PACKAGE_SOURCE: 'host',
   NAMESPACE_DENIED: 'host',
   TIMED_OUT: 'host',
+  INTERRUPTED: 'host',
   // This program is wrong.
   BUG: 'bug',
 } as const satisfies Record<string, ErrorFamily>

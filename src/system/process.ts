@@ -38,6 +38,8 @@ export async function runUnchecked(command: Command, options: RunOptions = {}): 
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
     ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
     ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+    // Both streams as one, in the order of arrival, for those who follow the lines.
+    all: options.onLine !== undefined,
     reject: false,
     maxBuffer: MAX_OUTPUT_BYTES,
     forceKillAfterDelay: 5_000,
