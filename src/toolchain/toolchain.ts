@@ -7,14 +7,23 @@ import type { Command } from '../system/index.ts'
  * outside `/usr` stays the same, so that arguments need no translation.
  */
 export interface Toolchain {
+  readonly kind: 'managed' | 'host'
   /** Changes when any tool may behave differently; part of every build and snapshot identity. */
   readonly identity: string
   /** Where the `/usr` with the tools lies: `/` for the host, else the root of the tools tree. */
   readonly root: string
-  /** Wraps a command so that it runs with these tools. */
+  /**
+   * Wraps a command so that it runs with these tools. The process keeps its id and inherits descriptors as usual; its
+   * PATH is the tools' own. Runs as root, in a user namespace where the caller is not root.
+   */
   command(argv: readonly string[], options?: Omit<Command, 'argv'>): Command
-  /** mkosi, which brings its own sandbox and therefore is not wrapped; the arguments follow it. */
+  /**
+   * mkosi, which brings its own sandbox and therefore is not wrapped; the arguments follow it. It is given already: the
+   * tools tree, the sandbox tree with the package sources, and the package cache.
+   */
   mkosi(args: readonly string[], options?: Omit<Command, 'argv'>): Command
+  /** A sandbox tree with sources for Debian's archive as this host reaches it; undefined when there are none. */
+  readonly sandboxTree: string | undefined
   /** Versions of the tools that shape a result, by name, for `build.json` and the report. */
   readonly versions: Readonly<Record<string, string>>
 }

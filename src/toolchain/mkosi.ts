@@ -1,0 +1,146 @@
+import { access, constants, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
+import { BootwrightError, type Command, run, runUnchecked } from '../system/index.ts'
+import type { Cache } from './cache.ts'
+import { isolatedApt } from './isolated-apt.ts'
+import type { LockOptions } from './lock.ts'
+import { type PackageSources, TOOLS_RELEASE } from './package-sources.ts'
+import { findPython, isAtLeast } from './python.ts'
+
+/** The oldest mkosi whose settings this program uses. */
+export const OLDEST_MKOSI = 27
+
+/** A mkosi that can be started. */
+export interface Mkosi {
+  readonly version: string
+  /** `host`, or `debian` for Debian's package unpacked into the cache. */
+  readonly origin: 'host' | 'debian'
+  command(args: readonly string[], options?: Omit<Command, 'argv'>): Command
+}
+
+/** The record beside an unpacked package. */
+interface FetchedMkosi {
+  readonly version: string
+  readonly python: string
+}
+
+/** The host's mkosi if it is new enough, else Debian's package, fetched once and kept in the cache. */
+export async function findMkosi(
+  cache: Cache,
+  sources: () => Promise<PackageSources>,
+  snapshot: string | undefined,
+  options: LockOptions & { onProgress?: (line: string) => void } = {},
+): Promise<Mkosi> {
+  const ready = await readyMkosi(cache, snapshot)
+  if (ready !== undefined) return ready
+  const entry = await cache.entry(
+    'mkosi',
+    entryName(snapshot),
+    async (directory) => {
+      options.onProgress?.(`fetching mkosi from Debian ${TOOLS_RELEASE}`)
+      await fetchMkosi(directory, await sources(), options.signal)
+    },
+    options,
+  )
+  return fetchedMkosi(entry)
+}
+
+/** The mkosi that can be started now, without fetching one. */
+export async function readyMkosi(cache: Cache, snapshot: string | undefined): Promise<Mkosi | undefined> {
+  const own = await hostMkosi(cache)
+  if (own !== undefined) return own
+  const entry = await cache.find('mkosi', entryName(snapshot))
+  return entry === undefined ? undefined : fetchedMkosi(entry)
+}
+
+function entryName(snapshot: string | undefined): string {
+  return snapshot === undefined ? TOOLS_RELEASE : `${TOOLS_RELEASE}-${snapshot}`
+}
+
+async function fetchedMkosi(entry: string): Promise<Mkosi> {
+  const fetched = JSON.parse(await readFile(join(entry, 'mkosi.json'), 'utf8')) as FetchedMkosi
+  const python = (await isExecutable(fetched.python)) ? fetched.python : (await findPython()).path
+  const modules = join(entry, 'unpacked/usr/lib/python3/dist-packages')
+  return {
+    version: fetched.version,
+    origin: 'debian',
+    command: (args, more = {}) => ({
+      ...more,
+      argv: [python, '-m', 'mkosi', ...args],
+      env: { ...more.env, PYTHONPATH: modules },
+    }),
+  }
+}
+
+/** The mkosi in the host's PATH, or undefined when there is none or it is too old. */
+export async function hostMkosi(cache: Cache): Promise<Mkosi | undefined> {
+  const path = await whichMkosi()
+  if (path === undefined) return undefined
+  const { size, mtimeMs } = await stat(path)
+  const key = `${path} ${size} ${mtimeMs}`
+  const known = (await cache.recall('host-mkosi')) as { key?: string; version?: string } | undefined
+  let version = known?.key === key ? known.version : undefined
+  if (version === undefined) {
+    const result = await runUnchecked({ argv: [path, '--version'] })
+    version = /\d+(?:\.\d+)*/.exec(result.stdout)?.[0] ?? '0'
+    await cache.remember('host-mkosi', { key, version })
+  }
+  if (!isAtLeast(version, [OLDEST_MKOSI])) return undefined
+  return { version, origin: 'host', command: (args, more = {}) => ({ ...more, argv: [path, ...args] }) }
+}
+
+/**
+ * Fetches Debian's package of mkosi through a private apt state and unpacks it into `directory`. The package is pure
+ * Python; its dependencies are not installed, because the tools tree brings what mkosi runs.
+ */
+export async function fetchMkosi(directory: string, sources: PackageSources, signal?: AbortSignal): Promise<void> {
+  // Before the download: there is no use in a mkosi that cannot be started.
+  const python = await findPython()
+  const apt = await isolatedApt(directory, sources)
+  await apt.update({ signal })
+  await apt.download('mkosi', directory, { signal })
+  const deb = (await readdir(directory)).find((name) => name.endsWith('.deb'))
+  if (deb === undefined) {
+    throw new BootwrightError('PACKAGE_SOURCE', 'apt fetched no package mkosi, though it said so', {
+      hint: 'Use another mirror: --mirror URL.',
+    })
+  }
+  const file = join(directory, deb)
+  const unpacked = join(directory, 'unpacked')
+  const fields = await run({ argv: ['dpkg-deb', '--field', file, 'Version'] }, { signal })
+  const version = fields.stdout.trim()
+  if (!isAtLeast(version, [OLDEST_MKOSI])) {
+    throw new BootwrightError(
+      'PACKAGE_SOURCE',
+      `mkosi ${OLDEST_MKOSI} or newer is needed, ${sources.release} has ${version}`,
+      {
+        hint: 'Use a mirror or snapshot that is newer.',
+      },
+    )
+  }
+  await mkdir(unpacked)
+  await run({ argv: ['dpkg-deb', '--extract', file, unpacked] }, { signal })
+  await rm(file)
+  await rm(join(directory, 'apt'), { recursive: true })
+  await writeFile(
+    join(directory, 'mkosi.json'),
+    JSON.stringify({ version, python: python.path } satisfies FetchedMkosi),
+  )
+}
+
+async function whichMkosi(): Promise<string | undefined> {
+  for (const directory of (process.env.PATH ?? '').split(delimiter)) {
+    const path = join(directory || '.', 'mkosi')
+    if (await isExecutable(path)) return path
+  }
+  return undefined
+}
+
+async function isExecutable(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK)
+    return path.includes('/')
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,67 @@
+/** The Debian packages of the managed tools tree beyond what mkosi's own default brings, each with its reason. */
+export const TOOLS_PACKAGES: Readonly<Record<string, string>> = {
+  // Machines
+  'qemu-system-x86': 'runs the machines',
+  'qemu-utils': 'qemu-img makes overlay disks and converts to cloud formats',
+  ovmf: 'the firmware of the machines',
+  'python3-virt-firmware': 'virt-fw-vars enrols keys into variable stores',
+  swtpm: 'the TPM of the machines',
+  'swtpm-tools': 'swtpm_setup gives a TPM its certificates',
+  virtiofsd: 'shares directories with a machine',
+  // Networks
+  'dnsmasq-base': 'DHCP, DNS and router advertisements of the private networks',
+  iproute2: 'bridges, taps and addresses in network namespaces',
+  procps: 'sysctl in network namespaces',
+  'util-linux': 'unshare, nsenter, mount, flock, losetup',
+  mount: 'mounts in the namespaces that these tools run in',
+  // Images
+  apt: 'mkosi installs packages with it',
+  'debian-archive-keyring': 'mkosi verifies packages with it',
+  'systemd-repart': 'makes and grows partitions',
+  'systemd-ukify': 'puts UKIs together',
+  'systemd-boot-efi': 'the boot loader and the stub of UKIs',
+  'systemd-boot-tools': 'bootctl installs the boot loader into images',
+  'systemd-container': 'systemd-dissect, systemd-nspawn and the original systemd-sysupdate',
+  'systemd-cryptsetup': 'opens encrypted volumes of images',
+  // Without it mkosi cannot compile hwdb.bin, and an image without that does not recognise its cloud.
+  udev: 'compiles the hardware database into images',
+  kmod: 'module dependencies of images',
+  cpio: 'initrds',
+  zstd: 'compressed initrds and disks',
+  'xz-utils': 'compressed disks',
+  dosfstools: 'EFI system partitions',
+  mtools: 'files in EFI system partitions without mounting them',
+  e2fsprogs: 'ext4 file systems',
+  'erofs-utils': 'erofs file systems',
+  'squashfs-tools': 'squashfs file systems',
+  gdisk: 'looks at partition tables independently of our own reader',
+  // Measured boot and signatures
+  'systemd-tpm': 'the originals systemd-measure and systemd-pcrlock to compare with',
+  'tpm2-tools': 'talks to a TPM independently of our own client',
+  sbsigntool: 'signs EFI programs',
+  openssl: 'keys and certificates',
+  gpg: 'signs update manifests',
+  gpgv: 'verifies them',
+}
+
+/** Packages whose versions shape a result, by the name used in `build.json` and in reports. */
+export const SHAPING_PACKAGES: Readonly<Record<string, string>> = {
+  qemu: 'qemu-system-x86',
+  ovmf: 'ovmf',
+  swtpm: 'swtpm',
+  systemd: 'systemd',
+  'systemd-boot': 'systemd-boot-efi',
+  ukify: 'systemd-ukify',
+  apt: 'apt',
+  dosfstools: 'dosfstools',
+  mtools: 'mtools',
+  e2fsprogs: 'e2fsprogs',
+  'erofs-utils': 'erofs-utils',
+  'squashfs-tools': 'squashfs-tools',
+  'tpm2-tools': 'tpm2-tools',
+  'virt-firmware': 'python3-virt-firmware',
+  sbsigntool: 'sbsigntool',
+  openssl: 'openssl',
+  dnsmasq: 'dnsmasq-base',
+  virtiofsd: 'virtiofsd',
+}
