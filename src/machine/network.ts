@@ -5,6 +5,8 @@ import type { Toolchain } from '../toolchain/index.ts'
 
 const BRIDGE = 'bw0'
 const IPV4_PREFIX = '10.77.0'
+/** What DHCP hands out addresses of. */
+export const IPV4_SUBNET = `${IPV4_PREFIX}.0/24`
 const IPV6_PREFIX = 'fd77:b007'
 
 export interface NetworkOptions {

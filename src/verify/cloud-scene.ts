@@ -9,7 +9,7 @@ import {
   type Provider,
   serveMetadata,
 } from '../cloud/index.ts'
-import { hostAddress, PrivateNetwork } from '../machine/index.ts'
+import { hostAddress, IPV4_SUBNET, PrivateNetwork } from '../machine/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
 import type { CheckedCloud } from './check.ts'
 
@@ -25,10 +25,11 @@ export function verifiedInstance(
   const card: NetworkInterface = {
     mac: macAddress,
     ipv4: hostAddress(0),
-    ipv4Subnet: `${hostAddress(0)}/24`,
+    ipv4Subnet: IPV4_SUBNET,
     publicIpv4: '203.0.113.10',
-    ipv6: [],
-    ipv6Subnet: undefined,
+    // With one, nothing that systemd asks for is absent: 262 takes the 404 of an absent key for a broken service.
+    ipv6: ['2001:db8:b007::10'],
+    ipv6Subnet: '2001:db8:b007::/64',
   }
   const userData = JSON.stringify({
     'systemd.credentials': Object.entries(credentials).map(([name, text]) => ({ name, text })),

@@ -21,13 +21,13 @@ import { predict } from './prediction.ts'
 import type { RunDirectory } from './run-directory.ts'
 
 /** An image as `verify` needs it. The prediction is made from the UKI, the machine starts from the disk. */
-export interface VerifiedImage extends MachineImage {
+export interface CheckedImage extends MachineImage {
   readonly identity: string
   readonly ukiPath: string
 }
 
 export interface VerifyOptions {
-  readonly image: VerifiedImage
+  readonly image: CheckedImage
   readonly firmware: Firmware
   readonly cloud: string | undefined
   readonly toolchain: Toolchain

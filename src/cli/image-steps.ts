@@ -1,0 +1,45 @@
+import { type BuiltImage, build } from '../image/index.ts'
+import { BootwrightError } from '../system/index.ts'
+import { Cache, type Toolchain } from '../toolchain/index.ts'
+import { IMAGES, OUT } from './paths.ts'
+import type { Progress } from './progress.ts'
+
+/** Builds an image, telling what mkosi does; quick when nothing changed. */
+export async function buildImage(
+  name: string,
+  toolchain: Toolchain,
+  progress: Progress,
+  signal: AbortSignal,
+  options: { force?: boolean; version?: string; snapshot?: string | undefined } = {},
+): Promise<BuiltImage & { isFresh: boolean }> {
+  const built = await build(name, {
+    toolchain,
+    imagesDirectory: IMAGES,
+    outDirectory: OUT,
+    cache: new Cache(),
+    signal,
+    snapshot: options.snapshot,
+    onProgress: (step, line) => progress.update(`${name}: ${step}`, line),
+    ...(options.force === undefined ? {} : { force: options.force }),
+    ...(options.version === undefined ? {} : { version: options.version }),
+  })
+  progress.finish()
+  return built
+}
+
+/** `none` is a way to ask for no cloud at all. */
+export function cloudOption(value: string | undefined): string | undefined {
+  return value === 'none' ? undefined : value
+}
+
+/** A whole number of at least `least`. */
+export function wholeNumber(option: string, least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (Number.isInteger(value) && value >= least) return value
+    throw new BootwrightError(
+      'INVALID_ARGUMENT',
+      `Expected a whole number of at least ${least} for ${option}, found "${text}"`,
+    )
+  }
+}

@@ -1,0 +1,52 @@
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { BootwrightError, exitStatus } from '../system/index.ts'
+import { bootCommand } from './boot.ts'
+import { buildCommand } from './build.ts'
+import { doctorCommand } from './doctor.ts'
+import { printError } from './print-error.ts'
+import { setupCommand } from './setup.ts'
+import { testCommand } from './test.ts'
+import { verifyCommand } from './verify.ts'
+
+/**
+ * The first Ctrl-C (or SIGTERM) ends everything in order; the second one ends this process, and with it, through their
+ * namespaces, everything that it has started.
+ */
+function interruptible(): AbortController {
+  const controller = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      if (controller.signal.aborted) process.exit(130)
+      controller.abort(new BootwrightError('INTERRUPTED', `Interrupted by ${name}`))
+    })
+  }
+  return controller
+}
+
+const { signal } = interruptible()
+const program = new Command('bootwright')
+  .description(
+    'Builds bootable images, predicts how they measure, boots them beside fake clouds, and proves what happened.',
+  )
+  .option('--debug', 'show the stack of an error', false)
+  .exitOverride()
+  .configureHelp({ showGlobalOptions: true })
+for (const command of [verifyCommand, testCommand, buildCommand, bootCommand, setupCommand, doctorCommand]) {
+  program.addCommand(command(signal).copyInheritedSettings(program))
+}
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = fail(error)
+}
+
+function fail(error: unknown): number {
+  if (error instanceof CommanderError) {
+    // Commander has printed it already; help that was asked for is no failure.
+    return error.exitCode === 0 ? 0 : 2
+  }
+  if (error instanceof InvalidArgumentError) return 2
+  printError(error, { withStack: program.opts<{ debug: boolean }>().debug })
+  return exitStatus(error)
+}

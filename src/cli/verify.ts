@@ -1,0 +1,102 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { Command } from 'commander'
+import { cloudNamed } from '../cloud/index.ts'
+import { listImages } from '../image/index.ts'
+import { firmwareNamed, firmwareNames, reapStateDirectories } from '../machine/index.ts'
+import { junitXml, type RunReport, runHolds, type StepReport, terminalSummary } from '../report/index.ts'
+import { describe, unknownName } from '../system/index.ts'
+import { cacheDirectory } from '../toolchain/index.ts'
+import { machineStates, makeRunDirectory, verify } from '../verify/index.ts'
+import { buildImage, cloudOption } from './image-steps.ts'
+import { FIRMWARE, IMAGES, OUT } from './paths.ts'
+import { Progress } from './progress.ts'
+import {
+  chooseAccelerator,
+  prepareToolchain,
+  type ToolchainOptions,
+  withToolchainOptions,
+} from './toolchain-options.ts'
+
+interface VerifyOptions extends ToolchainOptions {
+  readonly cloud: string
+  readonly firmware: string
+  readonly json: boolean
+  readonly junit?: string
+  readonly keep: boolean
+}
+
+export function verifyCommand(signal: AbortSignal): Command {
+  return withToolchainOptions(new Command('verify'))
+    .summary('build an image, predict it, boot it in a fake cloud, and check that all is as it should be')
+    .argument('[image]', 'name of the image', 'cloud')
+    .option('--cloud <name>', 'the cloud to boot in, or none', 'aws')
+    .option('--firmware <name>', 'the firmware variant', 'plain')
+    .option('--json', 'print the report as JSON', false)
+    .option('--junit <file>', 'write the report as JUnit XML too')
+    .option('--keep', "keep the machine's disk, variable store and TPM state", false)
+    .action(async (image: string, options: VerifyOptions) => {
+      const report = await verifyImage(image, options, signal)
+      if (options.junit !== undefined) {
+        await mkdir(dirname(options.junit), { recursive: true })
+        await writeFile(options.junit, junitXml(report))
+      }
+      if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`)
+      else process.stdout.write(`${terminalSummary(report, { isColored: process.stdout.hasColors?.() === true })}\n`)
+      if (!runHolds(report)) process.exitCode = 1
+    })
+}
+
+async function verifyImage(image: string, options: VerifyOptions, signal: AbortSignal): Promise<RunReport> {
+  const cloud = cloudOption(options.cloud)
+  await checkNames(image, cloud, options.firmware)
+  using progress = new Progress()
+  const steps: StepReport[] = []
+  const timed = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+    const begun = performance.now()
+    const result = await work()
+    steps.push({ name, durationMs: Math.round(performance.now() - begun) })
+    return result
+  }
+  const toolchain = await timed('set up', () => prepareToolchain(options, progress, signal))
+  const built = await timed('build', () =>
+    buildImage(image, toolchain, progress, signal, { snapshot: options.snapshot }),
+  )
+  const firmware = await firmwareNamed(FIRMWARE, options.firmware, toolchain)
+  const accelerator = await chooseAccelerator(toolchain, firmware.needsSmm, signal)
+  const stateParent = machineStates(cacheDirectory())
+  await reapStateDirectories(stateParent)
+  const runDirectory = await makeRunDirectory(join(OUT, 'runs'), new Date())
+  const report = await verify({
+    image: built,
+    firmware,
+    cloud,
+    toolchain,
+    accelerator,
+    runDirectory,
+    stateParent,
+    command: repeat(image, options),
+    steps,
+    keep: options.keep,
+    signal,
+    onProgress: progress.update,
+  })
+  progress.finish()
+  return { ...report, run: { ...report.run, directory: relative(process.cwd(), runDirectory.path) } }
+}
+
+/** Names are checked before anything is set up: a slip of the pen should not cost minutes. */
+async function checkNames(image: string, cloud: string | undefined, firmware: string): Promise<void> {
+  const images = await listImages(IMAGES)
+  if (!images.includes(image)) throw unknownName('image', image, images)
+  if (cloud !== undefined) cloudNamed(cloud)
+  const firmwares = await firmwareNames(FIRMWARE)
+  if (!firmwares.includes(firmware)) throw unknownName('firmware', firmware, firmwares)
+}
+
+function repeat(image: string, options: VerifyOptions): string {
+  const argv = ['./bootwright', 'verify', image, '--cloud', options.cloud, '--firmware', options.firmware]
+  if (options.toolchain !== 'managed') argv.push('--toolchain', options.toolchain)
+  if (options.snapshot !== undefined) argv.push('--snapshot', options.snapshot)
+  return describe({ argv })
+}

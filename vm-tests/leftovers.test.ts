@@ -1,0 +1,110 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { DEFAULT_SPEC, type MachineSpec, machine, PrivateNetwork, reapStateDirectories } from '../src/machine/index.ts'
+import { cacheDirectory } from '../src/toolchain/index.ts'
+import { hostAccelerator, plainFirmware, tools } from './support/scene.ts'
+
+/** The whole hundred takes minutes: it is part of `./bootwright test --all`. */
+const STARTS = process.env.BOOTWRIGHT_TEST_ALL === '1' ? 100 : 8
+
+let directory: string
+let spec: MachineSpec
+
+beforeAll(async () => {
+  await tools()
+  await mkdir(cacheDirectory(), { recursive: true })
+  directory = await mkdtemp(join(cacheDirectory(), 'leftovers-'))
+  const diskPath = join(directory, 'empty.raw')
+  await writeFile(diskPath, '')
+  await truncate(diskPath, 64 * 1024 * 1024)
+  spec = {
+    ...DEFAULT_SPEC,
+    image: { name: 'empty', version: '1', diskPath },
+    firmware: await plainFirmware(),
+    accelerator: await hostAccelerator(),
+    uuid: '11111111-2222-4333-8444-555555555555',
+  }
+})
+
+afterAll(() => rm(directory, { recursive: true, force: true }))
+
+/** Everything a machine could leave behind, as far as this process may see it. */
+async function traces(): Promise<Record<string, string[]>> {
+  const processes: string[] = []
+  const namespaces = new Set<string>()
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const line = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ')
+    if (line.includes(directory)) processes.push(line.slice(0, 200))
+    const namespace = await readlink(`/proc/${pid}/ns/net`).catch(() => undefined)
+    if (namespace !== undefined) namespaces.add(namespace)
+  }
+  const mounts = (await readFile('/proc/self/mounts', 'utf8')).trim().split('\n')
+  const sockets = (await readFile('/proc/self/net/unix', 'utf8'))
+    .split('\n')
+    .filter((line) => line.includes('bootwright'))
+  return {
+    processes,
+    mounts,
+    sockets,
+    namespaces: [...namespaces].sort(),
+    files: (await readdir(directory)).sort(),
+    temporary: (await readdir(tmpdir())).filter((name) => name.startsWith('bootwright')).sort(),
+  }
+}
+
+describe('machines', () => {
+  it(`leave nothing behind after ${STARTS} starts and kills`, async () => {
+    const before = await traces()
+    for (let turn = 0; turn < STARTS; turn++) {
+      const logs = await mkdtemp(join(directory, 'logs-'))
+      await using network = await PrivateNetwork.open(await tools(), {
+        directory: logs,
+        addresses: [],
+        names: {},
+        hosts: [],
+      })
+      const configured = machine(spec, {
+        toolchain: await tools(),
+        network,
+        stateParent: join(directory),
+        name: `machine-${turn}`,
+      })
+      await using running = await configured.start()
+      expect((await running.qmp.execute('query-status')).running).toBe(true)
+      await rm(logs, { recursive: true })
+    }
+    expect(await traces()).toEqual(before)
+  })
+
+  it('leave nothing behind when their owner is killed', async () => {
+    const before = await traces()
+    const states = join(directory, 'states')
+    const script = `
+      const { PrivateNetwork, machine } = await import(${JSON.stringify(new URL('../src/machine/index.ts', import.meta.url).href)})
+      const { setUp } = await import(${JSON.stringify(new URL('../src/toolchain/index.ts', import.meta.url).href)})
+      const toolchain = await setUp()
+      const network = await PrivateNetwork.open(toolchain, { directory: ${JSON.stringify(directory)}, addresses: [], names: {}, hosts: [] })
+      const spec = ${JSON.stringify(spec)}
+      await machine(spec, { toolchain, network, stateParent: ${JSON.stringify(states)}, name: 'orphan' }).start()
+      process.stdout.write('started')
+      setInterval(() => {}, 1000)`
+    const owner = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    await once(owner.stdout, 'data')
+    expect((await traces()).processes?.some((line) => line.includes('qemu-system'))).toBe(true)
+    owner.kill('SIGKILL')
+    await once(owner, 'exit')
+    // The kernel ends what is in the namespace; that takes a moment.
+    for (let attempt = 0; attempt < 100 && ((await traces()).processes?.length ?? 0) > 0; attempt++) await sleep(100)
+    expect(await reapStateDirectories(states)).toEqual(['orphan'])
+    await rm(states, { recursive: true })
+    for (const name of ['dnsmasq.log', 'dhcp.leases']) await rm(join(directory, name), { force: true })
+    expect(await traces()).toEqual(before)
+  })
+})
