@@ -22,7 +22,8 @@ for (const { optionalDependencies = {}, dev } of Object.values(lock.packages)) {
     const key = `node_modules/${name}`
     if (key in lock.packages) continue
     const os = /android|darwin|win32|freebsd|openharmony|netbsd|openbsd|sunos|aix|linux/.exec(name)?.[0]
-    if (os === undefined) throw new Error(`${name} ${version} is missing from the lock file, and its name tells no platform`)
+    if (os === undefined)
+      throw new Error(`${name} ${version} is missing from the lock file, and its name tells no platform`)
     const cpu = /arm64|x64|ia32|ppc64|riscv64|s390x|loong64|arm(?=-)/.exec(name)?.[0]
     added[key] = {
       version,
