@@ -48,5 +48,6 @@ function fail(error: unknown): number {
   }
   if (error instanceof InvalidArgumentError) return 2
   printError(error, { withStack: program.opts<{ debug: boolean }>().debug })
-  return exitStatus(error)
+  // 128 + SIGINT, as a shell tells it of any program.
+  return signal.aborted ? 130 : exitStatus(error)
 }

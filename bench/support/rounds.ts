@@ -1,0 +1,74 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { cpus, release } from 'node:os'
+import { join } from 'node:path'
+
+/** One thing that is timed: resolves with its seconds. */
+export interface Candidate {
+  readonly name: string
+  run(): Promise<number>
+}
+
+/** A claim about two candidates, checked by eye and kept with the numbers: `name` takes at most `limit` times `peer`. */
+export interface Goal {
+  readonly name: string
+  readonly peer: string
+  readonly limit: number
+}
+
+export interface Row {
+  readonly name: string
+  readonly seconds: readonly number[]
+  readonly median: number
+}
+
+/** Runs all candidates in turn, round after round, so that a machine that drifts treats them alike. */
+export async function rounds(count: number, candidates: readonly Candidate[]): Promise<Row[]> {
+  const seconds = new Map<string, number[]>(candidates.map(({ name }) => [name, []]))
+  for (let round = 1; round <= count; round++) {
+    for (const { name, run } of candidates) {
+      const took = await run()
+      seconds.get(name)?.push(took)
+      process.stderr.write(`round ${round} of ${count}: ${name} ${took.toFixed(2)} s\n`)
+    }
+  }
+  return candidates.map(({ name }) => {
+    const all = seconds.get(name) ?? []
+    return { name, seconds: all, median: median(all) }
+  })
+}
+
+/** Prints medians and ratios, and keeps everything as JSON under bench/results/. */
+export async function report(title: string, rows: readonly Row[], goals: readonly Goal[]): Promise<void> {
+  const width = Math.max(...rows.map(({ name }) => name.length))
+  const lines = rows.map(
+    ({ name, seconds, median: middle }) =>
+      `  ${name.padEnd(width)}  ${middle.toFixed(2)} s  (${Math.min(...seconds).toFixed(2)} to ${Math.max(...seconds).toFixed(2)})`,
+  )
+  const ratios = goals.map(({ name, peer, limit }) => {
+    const ratio = medianOf(rows, name) / medianOf(rows, peer)
+    return { name, peer, limit, ratio, isMet: ratio <= limit }
+  })
+  for (const { name, peer, limit, ratio, isMet } of ratios) {
+    lines.push(`  ${isMet ? 'met   ' : 'MISSED'} ${name} / ${peer} = ${ratio.toFixed(3)} (goal: at most ${limit})`)
+  }
+  process.stdout.write(`${title}\n${lines.join('\n')}\n`)
+  const directory = join(import.meta.dirname, '../results')
+  await mkdir(directory, { recursive: true })
+  const host = { cpu: cpus()[0]?.model, cores: cpus().length, kernel: release() }
+  await writeFile(
+    join(directory, `${title}.json`),
+    `${JSON.stringify({ schema: 1, title, host, rows, ratios }, null, 2)}\n`,
+  )
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1
+    ? (sorted[middle] ?? Number.NaN)
+    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
+}
+
+function medianOf(rows: readonly Row[], name: string): number {
+  return rows.find((row) => row.name === name)?.median ?? Number.NaN
+}
