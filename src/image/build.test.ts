@@ -1,0 +1,203 @@
+import { existsSync } from 'node:fs'
+import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { runUnchecked } from '../system/index.ts'
+import { type BuildOptions, build } from './build.ts'
+import { openImage } from './built-image.ts'
+import { SmallCheckout, smallUki, tools } from './definition.test-support.ts'
+
+/** Everything below a directory, as one finds it there. */
+async function filesBelow(directory: string): Promise<string[]> {
+  return (await readdir(directory, { recursive: true }).catch(() => [])).sort()
+}
+
+/** Nothing of the image is in `out/`, and nothing that mkosi has worked on is in the cache. */
+async function expectNothingLeft(checkout: SmallCheckout): Promise<void> {
+  expect(await filesBelow(checkout.outDirectory)).toEqual([])
+  const cached = await filesBelow(checkout.cache.path('images'))
+  expect(cached.filter((path) => /(^|\/)work(\/|$)/.test(path))).toEqual([])
+  const checkoutFiles = await filesBelow(checkout.imagesDirectory)
+  expect(checkoutFiles.filter((path) => /mkosi\.(output|cache|builddir|workspace)|mkosi-private/.test(path))).toEqual(
+    [],
+  )
+}
+
+async function processesNaming(path: string): Promise<string[]> {
+  const { stdout } = await runUnchecked({ argv: ['ps', '-e', '-o', 'args='] })
+  return stdout.split('\n').filter((line) => line.includes(path))
+}
+
+describe.skipIf(tools === undefined)('build() (needs `bootwright setup`)', { timeout: 120_000 }, () => {
+  const optionsOf = (checkout: SmallCheckout, more: Partial<BuildOptions> = {}): BuildOptions => {
+    if (tools === undefined) throw new Error('skipped')
+    return { ...checkout.options(tools), ...more }
+  }
+
+  it('makes disk, UKI and a record, and does nothing when nothing changed', async () => {
+    await using checkout = await SmallCheckout.make()
+    const image = await build('small', optionsOf(checkout))
+    expect(image).toMatchObject({ name: 'small', version: '1', kernelVersion: '7.0.0-small', isFresh: true })
+    expect(await readdir(join(checkout.outDirectory, 'small'))).toEqual(['1'])
+    expect(await readdir(image.directory)).toEqual(['build.json', 'small_1.efi', 'small_1.raw'])
+    expect((await readFile(image.ukiPath)).equals(smallUki())).toBe(true)
+    const { blocks, size } = await stat(image.diskPath)
+    expect(blocks * 512).toBeLessThan(size)
+    const record = await readFile(join(image.directory, 'build.json'), 'utf8')
+    expect(record).not.toContain(checkout.directory)
+
+    const progress: string[] = []
+    const again = await build('small', optionsOf(checkout, { onProgress: (step) => progress.push(step) }))
+    expect(again).toEqual({ ...image, isFresh: false })
+    expect(progress).toEqual([])
+    expect(await openImage('small', checkout)).toEqual({ ...image, isFresh: undefined })
+
+    // A damaged image is no image.
+    await truncate(image.diskPath, size - 512)
+    await expect(openImage('small', checkout)).rejects.toMatchObject({ code: 'IMAGE_INCOMPLETE' })
+    await checkout.write('images/small/mkosi.extra/etc/late', 'later\n')
+    const lines: string[] = []
+    const changed = await build('small', optionsOf(checkout, { onProgress: (_, line) => lines.push(line) }))
+    expect(changed.isFresh).toBe(true)
+    expect(changed.identity).not.toBe(image.identity)
+    expect(lines.join('\n')).toContain('Copying cached trees')
+    expect(await readdir(join(checkout.outDirectory, 'small'))).toEqual(['1'])
+  })
+
+  it('makes it once when two ask at once', async () => {
+    await using checkout = await SmallCheckout.make()
+    // What a killed process left.
+    await checkout.write('out/small/.1.0123abcd.new/small_1.raw', 'half')
+    const waits: string[] = []
+    const onProgress = (step: string): void => {
+      if (step === 'waiting') waits.push(step)
+    }
+    const both = await Promise.all([
+      build('small', optionsOf(checkout, { onProgress })),
+      build('small', optionsOf(checkout, { onProgress })),
+    ])
+    expect(both.map(({ isFresh }) => isFresh).sort()).toEqual([false, true])
+    expect(waits).toEqual(['waiting'])
+    expect(both[0].identity).toBe(both[1].identity)
+    expect(await readdir(join(checkout.outDirectory, 'small'))).toEqual(['1'])
+  })
+
+  it('ends mkosi and leaves nothing when it is aborted', async () => {
+    await using checkout = await SmallCheckout.make()
+    await checkout.script('images/small/mkosi.finalize', 'sleep 600')
+    const abort = new AbortController()
+    const building = build(
+      'small',
+      optionsOf(checkout, {
+        signal: abort.signal,
+        onProgress: (_, line) => {
+          if (line.includes('Running finalize script')) abort.abort(new Error('enough'))
+        },
+      }),
+    )
+    await expect(building).rejects.toThrow('enough')
+    expect(await processesNaming(checkout.directory)).toEqual([])
+    await expectNothingLeft(checkout)
+  })
+
+  it('keeps the previous image when the next one fails, and tells step, reason and command', async () => {
+    await using checkout = await SmallCheckout.make()
+    const image = await build('small', optionsOf(checkout))
+    await checkout.script('images/small/mkosi.finalize', 'echo the reason >&2; exit 7')
+    const failure = await build('small', optionsOf(checkout)).catch((error: unknown) => error)
+    expect(failure).toMatchObject({
+      code: 'BUILD_FAILED',
+      detail: { step: expect.stringContaining('finalize script') },
+    })
+    expect((failure as Error).message).toContain('exit code 7')
+    expect((failure as Error).message).toContain('the reason')
+    const hint = String((failure as { hint?: string }).hint)
+    expect(hint).toMatch(/^To repeat it: .*mkosi.* --directory=.*small .*build$/)
+    expect(hint).not.toContain(checkout.outDirectory)
+    expect(await openImage('small', checkout)).toEqual({ ...image, isFresh: undefined })
+    expect(await readdir(join(checkout.outDirectory, 'small'))).toEqual(['1'])
+  })
+
+  it('leaves nothing when the UKI is none', async () => {
+    await using checkout = await SmallCheckout.make()
+    await checkout.write('images/small/uki.efi', smallUki('.text'))
+    await expect(build('small', optionsOf(checkout))).rejects.toMatchObject({
+      code: 'IMAGE_INCOMPLETE',
+      message: expect.stringContaining('no .linux section'),
+    })
+    await expectNothingLeft(checkout)
+  })
+
+  it('names what the definition lacks before it builds anything', async () => {
+    await using checkout = await SmallCheckout.make()
+    const configuration = '[Include]\nInclude=../..\n[Output]\nImageId=small\n'
+    await checkout.write('images/small/mkosi.conf', `${configuration}Format=directory\n`)
+    await expect(build('small', optionsOf(checkout))).rejects.toMatchObject({
+      code: 'IMAGE_INCOMPLETE',
+      message: 'Image small should be a disk, but its definition says Format=directory',
+    })
+    await checkout.write('images/small/mkosi.conf', `${configuration}SplitArtifacts=\nSplitArtifacts=kernel\n`)
+    await expect(build('small', optionsOf(checkout))).rejects.toMatchObject({
+      code: 'IMAGE_INCOMPLETE',
+      message: 'Image small has no unified kernel image of its own: SplitArtifacts= lacks uki',
+    })
+    await expectNothingLeft(checkout)
+  })
+
+  it.for<[string, RegExp]>([
+    ['Format=chocolate', /^The image definition is broken: .*chocolate/],
+    ['Formatt=disk', /^The image definition is broken: .*mkosi\.conf: Unknown setting Formatt$/],
+    ['no setting at all', /^The image definition is broken: .*/],
+  ])('gives one clear message for a configuration with "%s"', async ([line, message]) => {
+    await using checkout = await SmallCheckout.make()
+    await checkout.write('images/small/mkosi.conf', `[Output]\n${line}\n`)
+    await expect(build('small', optionsOf(checkout))).rejects.toMatchObject({
+      code: 'BUILD_FAILED',
+      message: expect.stringMatching(message),
+      hint: expect.stringContaining('summary'),
+    })
+    await expectNothingLeft(checkout)
+  })
+
+  it('asks for disk space before it begins', async () => {
+    await using checkout = await SmallCheckout.make()
+    const statFs = async () => ({ bavail: 100, bsize: 1024 * 1024 })
+    await expect(build('small', optionsOf(checkout, { statFs }))).rejects.toMatchObject({ code: 'NO_SPACE' })
+    await expectNothingLeft(checkout)
+  })
+
+  it('lists the images there are when it is asked for another, and refuses what is no version', async () => {
+    await using checkout = await SmallCheckout.make()
+    await checkout.write('images/large/mkosi.conf', '')
+    await checkout.write('images/README.md', '')
+    await expect(build('nothere', optionsOf(checkout))).rejects.toMatchObject({
+      code: 'UNKNOWN_NAME',
+      message: 'There is no image "nothere"; there are: large, small',
+    })
+    await expect(build('../images/small', optionsOf(checkout))).rejects.toMatchObject({ code: 'UNKNOWN_NAME' })
+    await expect(build('small', optionsOf(checkout, { version: '../1' }))).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    })
+    expect(existsSync(checkout.outDirectory)).toBe(false)
+  })
+})
+
+describe('openImage()', () => {
+  it('lists what is built', async () => {
+    await using checkout = await SmallCheckout.make()
+    await expect(openImage('small', checkout)).rejects.toMatchObject({
+      code: 'UNKNOWN_NAME',
+      message: 'There is no built image "small"; there are none',
+    })
+    await checkout.write('out/small/1/build.json', '{')
+    await expect(openImage('other', checkout)).rejects.toMatchObject({
+      message: 'There is no built image "other"; there are: small',
+    })
+    await expect(openImage('small', { ...checkout, version: '2' })).rejects.toMatchObject({
+      message: 'There is no version of image small "2"; there are: 1',
+    })
+    await expect(openImage('small', checkout)).rejects.toMatchObject({ code: 'IMAGE_INCOMPLETE' })
+    await writeFile(join(checkout.outDirectory, 'small/1/build.json'), '{"schema":1,"image":"small","artifacts":[]}')
+    await expect(openImage('small', checkout)).rejects.toMatchObject({ code: 'IMAGE_INCOMPLETE' })
+  })
+})
