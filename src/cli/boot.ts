@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { Command } from 'commander'
@@ -13,6 +13,7 @@ import {
   type RunningMachine,
   reapStateDirectories,
 } from '../machine/index.ts'
+import { BootwrightError } from '../system/index.ts'
 import { cacheDirectory } from '../toolchain/index.ts'
 import { machineStates, makeRunDirectory, openCloudScene } from '../verify/index.ts'
 import { buildImage, cloudOption, wholeNumber } from './image-steps.ts'
@@ -48,7 +49,7 @@ export function bootCommand(signal: AbortSignal): Command {
     .option('--no-tpm', 'boot without a TPM')
     .option('--memory <MiB>', 'memory of the machine', wholeNumber('--memory', 256), DEFAULT_SPEC.memoryMiB)
     .option('--cores <number>', 'cores of the machine', wholeNumber('--cores', 1), DEFAULT_SPEC.cores)
-    .option('--vnc <port>', "serve the machine's screen on this port of 127.0.0.1", wholeNumber('--vnc', 1))
+    .option('--vnc <port>', "serve the machine's screen on this port of 127.0.0.1", wholeNumber('--vnc', 1, 65_535))
     .option('--keep', "keep the machine's disk, variable store and TPM state", false)
     .action((image: string, options: BootOptions) => boot(image, options, signal))
 }
@@ -139,10 +140,17 @@ async function forwardVnc(port: number, path: string): Promise<AsyncDisposable> 
     screen.on('error', () => client.destroy())
   })
   server.listen(port, '127.0.0.1')
-  await once(server, 'listening')
+  await once(server, 'listening').catch((cause: Error) => {
+    throw new BootwrightError('HOST_UNSUITABLE', `Cannot serve the screen on port ${port}: ${cause.message}`, {
+      cause,
+      hint: 'Choose another port for --vnc.',
+    })
+  })
   return {
     async [Symbol.asyncDispose]() {
       server.close()
+      // QEMU removes it, unless it had to be killed.
+      await rm(path, { force: true })
     },
   }
 }

@@ -32,14 +32,12 @@ export function cloudOption(value: string | undefined): string | undefined {
   return value === 'none' ? undefined : value
 }
 
-/** A whole number of at least `least`. */
-export function wholeNumber(option: string, least: number): (text: string) => number {
+/** A whole number from `least` to `most`. */
+export function wholeNumber(option: string, least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text)
-    if (Number.isInteger(value) && value >= least) return value
-    throw new BootwrightError(
-      'INVALID_ARGUMENT',
-      `Expected a whole number of at least ${least} for ${option}, found "${text}"`,
-    )
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value
+    const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`
+    throw new BootwrightError('INVALID_ARGUMENT', `Expected a whole number ${range} for ${option}, found "${text}"`)
   }
 }

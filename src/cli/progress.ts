@@ -55,7 +55,7 @@ export class Progress implements Disposable {
   }
 
   #time(since: number): string {
-    const seconds = (performance.now() - since) / 1000
-    return `${String(Math.floor(seconds / 60)).padStart(2)}:${(seconds % 60).toFixed(1).padStart(4, '0')}`
+    const tenths = Math.floor((performance.now() - since) / 100)
+    return `${String(Math.floor(tenths / 600)).padStart(2)}:${((tenths % 600) / 10).toFixed(1).padStart(4, '0')}`
   }
 }

@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Command } from 'commander'
 import { cloudNamed } from '../cloud/index.ts'
 import { listImages } from '../image/index.ts'
@@ -82,7 +82,7 @@ async function verifyImage(image: string, options: VerifyOptions, signal: AbortS
     onProgress: progress.update,
   })
   progress.finish()
-  return { ...report, run: { ...report.run, directory: relative(process.cwd(), runDirectory.path) } }
+  return report
 }
 
 /** Names are checked before anything is set up: a slip of the pen should not cost minutes. */

@@ -44,7 +44,7 @@ export class BootWatch implements AsyncDisposable {
   }
 
   pause(ms: number): Promise<void> {
-    return sleep(ms, undefined, { signal: this.signal })
+    return this.#sleep(ms)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -56,7 +56,7 @@ export class BootWatch implements AsyncDisposable {
     let last = ''
     let lastChange = performance.now()
     for (;;) {
-      await sleep(EVERY_MS, undefined, { signal: this.signal })
+      await this.#sleep(EVERY_MS)
       const now = `${this.#lines} ${this.#seen} ${await this.#diskOperations()}`
       if (now !== last) {
         last = now
@@ -65,6 +65,11 @@ export class BootWatch implements AsyncDisposable {
         throw await this.#stallError()
       }
     }
+  }
+
+  /** Rejects with the reason of the signal, which says more than that something was aborted. */
+  async #sleep(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.signal }).catch(() => this.signal.throwIfAborted())
   }
 
   async #diskOperations(): Promise<number> {

@@ -8,7 +8,8 @@ interface Sign {
 
 const SIGNS: readonly Sign[] = [
   {
-    pattern: /Kernel panic - not syncing/,
+    // At the start of a line or after printk's own prefix: a log line may quote it, a prompt may stand before it.
+    pattern: /(?:^|\[ *\d+\.\d+\](?:\[ *[CT]\d+\])? )(?:---\[ end )?Kernel panic - not syncing/,
     error: (machine, line) =>
       new BootwrightError('GUEST_PANIC', `The kernel of machine "${machine}" panicked: ${line}`, {
         hint: 'The lines before it on the console tell what it could not do.',
@@ -16,17 +17,16 @@ const SIGNS: readonly Sign[] = [
       }),
   },
   {
-    // systemd: emergency_action() and manager's crash handler.
-    pattern:
-      /Freezing execution|!!!!!!.*Attempted to kill init|Caught <\w+>, dumped core|Failed to execute .* giving up/,
+    // systemd as process 1: its crash handler, and the error that its main() ends with. Those of users go on after it.
+    pattern: /(?:^|systemd\[1\]: )(?:Freezing execution|Caught <\w+>[,.: ])|\[!!!!!!\] /,
     error: (machine, line) =>
       new BootwrightError('GUEST_PANIC', `Process 1 of machine "${machine}" gave up: ${line}`, {
         detail: { machine, line },
       }),
   },
   {
-    pattern:
-      /You are in emergency mode|You are in rescue mode|Cannot open access to console, the root account is locked/,
+    // systemd's sulogin-shell, and util-linux's sulogin.
+    pattern: /^\s*(?:You are in (?:emergency|rescue) mode|Cannot open access to console, the root account is locked)/,
     error: (machine, line) =>
       new BootwrightError('GUEST_EMERGENCY', `Machine "${machine}" is in emergency mode: ${line}`, {
         hint: 'A unit that the boot needs has failed: look for "Failed to start" or "Dependency failed" on the console.',
@@ -34,9 +34,9 @@ const SIGNS: readonly Sign[] = [
       }),
   },
   {
-    // edk2: BmMessage.c and the image verification handler; the shell is where OVMF ends when nothing boots.
-    pattern:
-      /BdsDxe: No bootable option|BdsDxe: failed to (?:load|start) .*(?:Access Denied|Security Violation|Not Found|Load Error|Unsupported|Volume Corrupt)|UEFI Interactive Shell/i,
+    // edk2's boot manager when it is through with all options, and the shell that is the last of them in some builds.
+    // "BdsDxe: failed to load" is one option, and a loader that cannot start one entry may reboot into the next.
+    pattern: /^BdsDxe: No bootable option|^UEFI Interactive Shell v/,
     error: (machine, line) =>
       new BootwrightError('BOOT_REFUSED', `The firmware of machine "${machine}" did not start the image: ${line}`, {
         hint: 'Is there a loader at \\EFI\\BOOT\\BOOTX64.EFI, and does the firmware trust its signer (db, dbx)?',
@@ -44,9 +44,16 @@ const SIGNS: readonly Sign[] = [
       }),
   },
   {
-    // systemd-boot and the stub: their messages before they return to the firmware.
-    pattern:
-      /^(?:Error (?:loading|starting|preparing|opening)|Failed to (?:start|load|execute) .*\.efi|No loader found)/i,
+    // edk2's CPU exception handler, which stops there.
+    pattern: /^!!!! X64 Exception Type/,
+    error: (machine, line) =>
+      new BootwrightError('BOOT_REFUSED', `The firmware of machine "${machine}" crashed: ${line}`, {
+        detail: { machine, line },
+      }),
+  },
+  {
+    // systemd-boot and the stub; whatever else they fail at, they return to the firmware, which has the last word.
+    pattern: /(?:^|: )systemd-boot: .*, halting\.$/,
     error: (machine, line) =>
       new BootwrightError('BOOT_REFUSED', `The boot loader of machine "${machine}" gave up: ${line}`, {
         detail: { machine, line },

@@ -6,6 +6,8 @@ const COLUMNS = 160
 const ROWS = 50
 /** What is kept in memory; the raw bytes are all in the log file that QEMU writes. */
 const SCROLLBACK_LINES = 5_000
+/** A guest that never ends its line has it cut here. */
+const MAX_LINE_CHARACTERS = 16_384
 
 /**
  * The serial console of a machine: bytes as they come, whole lines without control sequences, and the screen as a
@@ -18,6 +20,8 @@ export class ConsoleLog {
     rows: ROWS,
     scrollback: SCROLLBACK_LINES,
     allowProposedApi: true,
+    // It would complain on our own standard error about what a guest writes.
+    logLevel: 'off',
   })
   readonly #lineListeners = new Set<(line: string) => void>()
   readonly #byteListeners = new Set<(bytes: Uint8Array) => void>()
@@ -38,7 +42,7 @@ export class ConsoleLog {
 
   /** The unfinished line at the end, without control sequences: a prompt that waits, perhaps. */
   get partialLine(): string {
-    return clean(this.#partial)
+    return withoutControls(this.#partial)
   }
 
   /** Calls back for each line, without control sequences, until the returned function is called. */
@@ -75,8 +79,12 @@ export class ConsoleLog {
     for (const listener of this.#byteListeners) listener(chunk)
     const lines = (this.#partial + this.#decoder.decode(chunk, { stream: true })).split('\n')
     this.#partial = lines.pop() ?? ''
+    if (this.#partial.length > MAX_LINE_CHARACTERS) {
+      lines.push(this.#partial)
+      this.#partial = ''
+    }
     for (const line of lines) {
-      const text = clean(line)
+      const text = withoutControls(line)
       for (const listener of this.#lineListeners) listener(text)
     }
   }
@@ -87,12 +95,15 @@ const CONTROLS = new RegExp(
   [
     String.raw`\x1b\[[0-?]*[ -/]*[@-~]`,
     String.raw`\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)`,
+    // Device control strings and their like: systemd asks the terminal for its name with one.
+    String.raw`\x1b[PX^_][^\x1b]*\x1b\\`,
     String.raw`\x1b[ -/]*[0-~]`,
     String.raw`[\x00-\x08\x0b-\x1f\x7f]`,
   ].join('|'),
   'g',
 )
 
-function clean(line: string): string {
+/** A text as it reads: without control sequences and control characters. */
+export function withoutControls(line: string): string {
   return line.replaceAll(CONTROLS, '')
 }

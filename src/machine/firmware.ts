@@ -31,24 +31,24 @@ export async function firmwareNamed(directory: string, name: string, toolchain: 
   if (!names.includes(name)) throw unknownName('firmware', name, names)
   const path = join(directory, `${name}.json`)
   const text = await readFile(path, 'utf8')
-  let description: FirmwareDescription
+  let description: Partial<FirmwareDescription>
   try {
-    description = JSON.parse(text) as FirmwareDescription
+    description = (JSON.parse(text) ?? {}) as Partial<FirmwareDescription>
   } catch (cause) {
     throw new BootwrightError('MALFORMED_INPUT', `Cannot read firmware "${name}": expected JSON in ${path}`, { cause })
   }
-  for (const key of ['code', 'variables'] as const) {
-    if (typeof description[key] !== 'string') {
-      throw new BootwrightError(
-        'MALFORMED_INPUT',
-        `Cannot read firmware "${name}": expected a path as "${key}" in ${path}`,
-      )
-    }
+  const file = (key: 'code' | 'variables'): string => {
+    const value = description[key]
+    if (typeof value === 'string') return join(toolchain.root, value)
+    throw new BootwrightError(
+      'MALFORMED_INPUT',
+      `Cannot read firmware "${name}": expected a path as "${key}" in ${path}`,
+    )
   }
   return {
     name,
-    codePath: join(toolchain.root, description.code),
-    variablesPath: join(toolchain.root, description.variables),
+    codePath: file('code'),
+    variablesPath: file('variables'),
     needsSmm: description.smm === true,
   }
 }

@@ -1,6 +1,6 @@
 import type { Server } from 'node:net'
 import { join } from 'node:path'
-import { BootwrightError, Namespace, type NamespacedProcess, type RunResult } from '../system/index.ts'
+import { BootwrightError, Namespace, type RunResult } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
 
 const BRIDGE = 'bw0'
@@ -33,16 +33,14 @@ export function hostAddress(index: number): string {
 export class PrivateNetwork implements AsyncDisposable {
   readonly namespace: Namespace
   readonly #toolchain: Toolchain
-  readonly #dnsmasq: NamespacedProcess
   #taps = 0
 
-  private constructor(namespace: Namespace, toolchain: Toolchain, dnsmasq: NamespacedProcess) {
+  private constructor(namespace: Namespace, toolchain: Toolchain) {
     this.namespace = namespace
     this.#toolchain = toolchain
-    this.#dnsmasq = dnsmasq
   }
 
-  /** Makes the network; rejects with `NAMESPACE_DENIED` or `HOST_UNSUITABLE` where the host does not let us. */
+  /** Makes the network, with DHCP and DNS that answer; rejects with `NAMESPACE_DENIED` or `HOST_UNSUITABLE` where the host does not let us. */
   static async open(toolchain: Toolchain, options: NetworkOptions): Promise<PrivateNetwork> {
     await using scope = new AsyncDisposableStack()
     const namespace = scope.use(await Namespace.open({ signal: options.signal }))
@@ -58,13 +56,16 @@ export class PrivateNetwork implements AsyncDisposable {
       ),
       `link set ${BRIDGE} up`,
     ])
-    const dnsmasq = namespace.start(toolchain.command(['dnsmasq', ...dnsmasqArguments(options)]), [
-      'ignore',
-      'ignore',
-      'ignore',
-    ])
+    const dnsmasq = await namespace.run(toolchain.command(['dnsmasq', ...dnsmasqArguments(options)]), {
+      signal: options.signal,
+    })
+    if (dnsmasq.exitCode !== 0) {
+      throw new BootwrightError('HELPER_EXITED', `dnsmasq did not start: ${dnsmasq.stderr.trim()}`, {
+        hint: `Its log is ${join(options.directory, 'dnsmasq.log')}.`,
+      })
+    }
     scope.move()
-    return new PrivateNetwork(namespace, toolchain, dnsmasq)
+    return new PrivateNetwork(namespace, toolchain)
   }
 
   /** Adds a port for a machine; rejects with `HOST_UNSUITABLE` when the host has no usable tun device. */
@@ -82,20 +83,16 @@ export class PrivateNetwork implements AsyncDisposable {
     return this.namespace.listen(address, port)
   }
 
-  /** True as long as DHCP and DNS answer. */
-  get isServing(): boolean {
-    return this.#dnsmasq.child.exitCode === null && this.#dnsmasq.child.signalCode === null
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.namespace[Symbol.asyncDispose]()
   }
 }
 
+/** It goes into the background by itself when its sockets are open, and ends with the namespace. */
 // biome-ignore format: one option a line
 function dnsmasqArguments(options: NetworkOptions): string[] {
   return [
-    '--conf-file=/dev/null', '--keep-in-foreground', '--no-resolv', '--no-hosts', '--pid-file=', '--user=root',
+    '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--pid-file=', '--user=root', '--group=',
     `--interface=${BRIDGE}`, '--bind-interfaces', '--except-interface=lo',
     `--dhcp-range=${IPV4_PREFIX}.100,${IPV4_PREFIX}.199,255.255.255.0,12h`,
     `--dhcp-range=${IPV6_PREFIX}::100,${IPV6_PREFIX}::1ff,slaac,64,12h`,

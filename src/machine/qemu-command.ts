@@ -34,7 +34,7 @@ export function qemuCommand(spec: MachineSpec, resources: QemuResources): string
     'qemu-system-x86_64',
     '-nodefaults',
     '-no-user-config',
-    '-name', `guest=${spec.image.name},debug-threads=on`,
+    '-name', `guest=${doubleCommas(spec.image.name)},debug-threads=on`,
     '-machine', `q35,smm=${spec.firmware.needsSmm ? 'on' : 'off'},hpet=off,vmport=off`,
     '-accel', spec.accelerator === 'kvm' ? 'kvm' : 'tcg,thread=multi,tb-size=512',
     '-cpu', spec.accelerator === 'kvm' ? 'host' : 'max',
@@ -102,6 +102,13 @@ export function oemStrings(
     }
     return `io.systemd.credential.binary:${name}=${Buffer.from(value).toString('base64')}`
   })
+  for (const word of kernelCommandLineExtra) {
+    if (!/\p{Cc}/u.test(word)) continue
+    throw new BootwrightError(
+      'INVALID_ARGUMENT',
+      `Expected a word of a kernel command line, found ${JSON.stringify(word)} with control characters`,
+    )
+  }
   if (kernelCommandLineExtra.length > 0) {
     strings.push(`io.systemd.stub.kernel-cmdline-extra=${kernelCommandLineExtra.join(' ')}`)
   }

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Duplex } from 'node:stream'
 import { BootwrightError } from '../system/index.ts'
@@ -40,25 +39,27 @@ export class Qmp {
   readonly #pending = new Map<number, Pending>()
   readonly #listeners = new Set<(event: QmpEvent) => void>()
   readonly #log: (line: string) => void
+  readonly #greeted = Promise.withResolvers<void>()
   #nextId = 1
   #closed = false
 
   private constructor(stream: Duplex, log: (line: string) => void) {
     this.#stream = stream
     this.#log = log
+    // It closes after it, and that ends what waits.
     stream.on('error', () => undefined)
     stream.once('close', () => this.#close())
     stream.once('end', () => this.#close())
+    const lines = createInterface({ input: stream })
+    lines.on('error', () => undefined)
+    lines.on('line', (line) => this.#receive(line))
+    if (stream.destroyed || stream.readableEnded) this.#close()
   }
 
   /** Reads the greeting and leaves capabilities negotiation. Rejects when the other end closes first. */
   static async connect(stream: Duplex, log: (line: string) => void = () => undefined): Promise<Qmp> {
     const qmp = new Qmp(stream, log)
-    const lines = createInterface({ input: stream })
-    lines.on('error', () => undefined)
-    const greeting = once(lines, 'line')
-    lines.on('line', (line) => qmp.#receive(line))
-    await Promise.race([greeting, once(stream, 'close').then(() => Promise.reject(qmp.#goneError('greeting')))])
+    await qmp.#greeted.promise
     await qmp.execute('qmp_capabilities')
     return qmp
   }
@@ -90,6 +91,7 @@ export class Qmp {
   #receive(line: string): void {
     this.#log(`< ${line}`)
     let message: {
+      QMP?: unknown
       id?: number
       return?: unknown
       error?: { class: string; desc: string }
@@ -97,10 +99,11 @@ export class Qmp {
       data?: unknown
     }
     try {
-      message = JSON.parse(line)
+      message = JSON.parse(line) ?? {}
     } catch {
       return
     }
+    if (message.QMP !== undefined) this.#greeted.resolve()
     if (message.event !== undefined) {
       for (const listener of this.#listeners) listener({ event: message.event, data: message.data } as QmpEvent)
       return
@@ -121,6 +124,8 @@ export class Qmp {
   #close(): void {
     if (this.#closed) return
     this.#closed = true
+    this.#greeted.promise.catch(() => undefined)
+    this.#greeted.reject(this.#goneError('the greeting'))
     for (const pending of this.#pending.values()) pending.reject(this.#goneError(pending.command))
     this.#pending.clear()
   }

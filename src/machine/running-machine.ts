@@ -45,6 +45,8 @@ export class RunningMachine implements AsyncDisposable {
   readonly #failed = Promise.withResolvers<never>()
   #failure: BootwrightError | undefined
   #isStopping = false
+  /** A stopped machine takes the state over. */
+  #ownsState = true
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -99,8 +101,13 @@ export class RunningMachine implements AsyncDisposable {
       await Promise.race([this.#needChannel().ready(watch.signal), this.#failed.promise, watch.stalled])
       watch.guestAnswers()
       const waiting = this.#needChannel().run(['systemctl', 'is-system-running', '--wait'], { signal: watch.signal })
-      const { stdout } = await Promise.race([waiting, this.#failed.promise, watch.stalled])
-      return stdout.toString().trim()
+      const { stdout, stderr } = await Promise.race([waiting, this.#failed.promise, watch.stalled])
+      const state = stdout.toString().trim()
+      if (state !== '') return state
+      throw new BootwrightError(
+        'GUEST_COMMAND_FAILED',
+        `systemctl is-system-running gave no state of the system: ${stderr.toString().trim()}`,
+      )
     } catch (error) {
       options.signal?.throwIfAborted()
       throw error
@@ -171,19 +178,16 @@ export class RunningMachine implements AsyncDisposable {
     }
   }
 
-  /** Shuts the guest down in order; resolves when it is off. */
-  async powerOff(options: { signal?: AbortSignal | undefined } = {}): Promise<StoppedMachine> {
+  /**
+   * Shuts the guest down in order; resolves when it is off. Rejects with the failure that keeps it from that, and with
+   * `BOOT_STALLED` when nothing has moved for `idleMs`.
+   */
+  async powerOff(options: { signal?: AbortSignal | undefined; idleMs?: number } = {}): Promise<StoppedMachine> {
     this.#isStopping = true
+    await using watch = new BootWatch(this, options)
     if (this.#channel === undefined) await this.qmp.execute('system_powerdown')
     else void this.#channel.run(['systemctl', 'poweroff']).catch(() => undefined)
-    const aborted = Promise.withResolvers<never>()
-    const abort = () => aborted.reject(options.signal?.reason)
-    options.signal?.addEventListener('abort', abort, { once: true })
-    try {
-      await Promise.race([this.#parts.qemu.ended, aborted.promise])
-    } finally {
-      options.signal?.removeEventListener('abort', abort)
-    }
+    await Promise.race([this.#parts.qemu.ended, this.#failed.promise, watch.stalled])
     return this.#stopped()
   }
 
@@ -204,9 +208,8 @@ export class RunningMachine implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#isStopping && this.#parts.qemu.child.exitCode === null) await this.#end()
-    else if (!this.#isStopping) await this.#end()
-    await this.#parts.state[Symbol.asyncDispose]()
+    await this.#end()
+    if (this.#ownsState) await this.#parts.state[Symbol.asyncDispose]()
   }
 
   /** An error of this machine, with the last lines of its console. */
@@ -236,22 +239,28 @@ export class RunningMachine implements AsyncDisposable {
       const patience = new Promise((resolve) => setTimeout(resolve, 2_000).unref())
       await Promise.race([quitting.then(() => this.#parts.qemu.ended), patience])
     }
-    this.#parts.qemu.kill('SIGKILL')
-    await this.#parts.qemu.ended
-    this.#parts.tpm?.kill('SIGTERM')
-    await this.#parts.tpm?.ended
+    await this.#parts.qemu.end()
+    await this.#parts.tpm?.end('SIGTERM')
   }
 
   async #stopped(): Promise<StoppedMachine> {
     await this.#parts.tpm?.ended
     const { spec, name, state, powerOn } = this.#parts
+    this.#ownsState = false
+    let isOurs = true
     return {
       spec,
       name,
       directory: state.path,
-      restart: (options = {}) => powerOn(options),
+      async restart(options = {}) {
+        const running = await powerOn(options)
+        isOurs = false
+        return running
+      },
       keep: () => state.keep(),
-      [Symbol.asyncDispose]: () => state[Symbol.asyncDispose](),
+      async [Symbol.asyncDispose]() {
+        if (isOurs) await state[Symbol.asyncDispose]()
+      },
     }
   }
 

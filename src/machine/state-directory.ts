@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { BootwrightError } from '../system/index.ts'
 
 const OWNER_FILE = 'owner'
 
@@ -18,7 +19,15 @@ export interface StateDirectory extends AsyncDisposable {
 export async function makeStateDirectory(parent: string, name: string): Promise<StateDirectory> {
   const path = join(parent, name)
   await mkdir(parent, { recursive: true })
-  await mkdir(path)
+  try {
+    await mkdir(path)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
+    throw new BootwrightError('INVALID_ARGUMENT', `There is a machine "${name}" already: ${path} exists`, {
+      cause,
+      hint: 'Give the machine another name, or remove that directory if it was kept and is not needed any more.',
+    })
+  }
   await writeFile(join(path, OWNER_FILE), `${process.pid} ${startTime(process.pid)}\n`)
   let isKept = false
   return {
@@ -40,7 +49,8 @@ export async function reapStateDirectories(parent: string): Promise<string[]> {
     const owner = await readFile(join(parent, name, OWNER_FILE), 'utf8').catch(() => undefined)
     if (owner === undefined) continue
     const [pid, started] = owner.trim().split(' ')
-    if (startTime(Number(pid)) === started) continue
+    // A file without a start time was cut by the end of its writer.
+    if (started !== undefined && startTime(Number(pid)) === started) continue
     await rm(join(parent, name), { recursive: true, force: true })
     removed.push(name)
   }

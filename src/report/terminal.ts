@@ -25,7 +25,8 @@ export function terminalSummary(report: RunReport, options: TerminalOptions): st
     lines.push(`  ${mark} ${check.title.padEnd(width)}  ${paint('dim', firstFact(check))}`)
     if (check.status === 'failed') lines.push(...failureLines(check).map((line) => `      ${line}`))
   }
-  for (const { title, reason } of report.notRun) lines.push(`  ${paint('yellow', '·')} ${title}: not run, ${reason}`)
+  for (const { title, reason } of report.notRun)
+    lines.push(`  ${paint('yellow', '·')} ${title}: not run, ${printable(reason)}`)
   const counts = [
     `${summary.passed} passed`,
     `${summary.failed} failed`,
@@ -44,14 +45,19 @@ export function terminalSummary(report: RunReport, options: TerminalOptions): st
 
 function firstFact(check: CheckReport): string {
   if (check.status === 'failed') return ''
-  return check.evidence[0] ?? ''
+  return printable(check.evidence[0] ?? '')
+}
+
+/** A guest's words must not be able to move the cursor, or worse. */
+function printable(text: string): string {
+  return text.replaceAll('\t', '  ').replaceAll(/\p{Cc}/gu, '\uFFFD')
 }
 
 function failureLines(check: CheckReport): string[] {
   return [
     ...(check.expected === undefined ? [] : [`expected  ${check.expected}`]),
     ...(check.found === undefined ? [] : [`found     ${check.found}`]),
-    ...check.evidence.flatMap((fact) => fact.split('\n')),
+    ...check.evidence,
     ...(check.hint === undefined ? [] : [`hint      ${check.hint}`]),
-  ]
+  ].flatMap((fact) => fact.split('\n').map(printable))
 }

@@ -1,4 +1,3 @@
 export * from './error.ts'
 export * from './namespace.ts'
 export * from './process.ts'
-export * from './wait.ts'

@@ -2,6 +2,7 @@ import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { BootwrightError } from './error.ts'
 import { type Command, describe, type RunOptions, type RunResult, runUnchecked } from './process.ts'
 
@@ -167,14 +168,20 @@ export class NamespacedProcess {
     return describe(this.#command)
   }
 
-  /** Sends a signal to the program itself, not to the `nsenter` that waits for it. */
-  kill(signal: NodeJS.Signals): void {
-    const pid = firstChild(this.child.pid)
-    if (pid === undefined) return
-    try {
-      process.kill(pid, signal)
-    } catch {
-      // It ended by itself in the meantime.
+  /**
+   * Ends the program itself, not the `nsenter` that waits for it, and resolves when it is gone. One that is still on its
+   * way in has no process to be ended yet, so this asks again until it is over.
+   */
+  async end(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    let isOver = false
+    while (!isOver) {
+      const pid = firstChild(this.child.pid)
+      try {
+        if (pid !== undefined) process.kill(pid, signal)
+      } catch {
+        // It ended by itself in the meantime.
+      }
+      isOver = await Promise.race([this.ended.then(() => true), sleep(100, false, { ref: false })])
     }
   }
 }

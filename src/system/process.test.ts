@@ -1,4 +1,4 @@
-import { describe as group, expect, it } from 'vitest'
+import { expect, describe as group, it } from 'vitest'
 import { describe, quote, run, runUnchecked } from './process.ts'
 
 group('run()', () => {

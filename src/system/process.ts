@@ -4,6 +4,8 @@ import { BootwrightError } from './error.ts'
 /** An outside program and how to start it. Arguments are an array: there is no shell and nothing to quote. */
 export interface Command {
   readonly argv: readonly string[]
+  /** The program's name for messages, where `argv` begins with what it is started by. */
+  readonly name?: string
   readonly cwd?: string
   /** Added to this process's own environment. */
   readonly env?: Readonly<Record<string, string>>
@@ -94,7 +96,7 @@ export function quote(word: string): string {
 }
 
 function programName(command: Command): string {
-  return command.argv[0] ?? ''
+  return command.name ?? command.argv[0] ?? ''
 }
 
 async function forwardLines(child: AsyncIterable<unknown> | object, onLine: (line: string) => void): Promise<void> {

@@ -36,6 +36,7 @@ export async function treeToolchain(
     root: tree.root,
     command: (argv, options = {}) => ({
       ...options,
+      name: argv[0] ?? '',
       argv: ['sh', ENTER_TREE, tree.root, stage, ...kept, '--', ...argv],
     }),
     mkosi: (args, options = {}) => mkosi.command([...mkosiArguments, ...args], options),

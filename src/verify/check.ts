@@ -1,6 +1,7 @@
 import type { Instance, MetadataService, Provider } from '../cloud/index.ts'
 import type { RunningMachine } from '../machine/index.ts'
 import type { CheckStatus } from '../report/index.ts'
+import { BootwrightError } from '../system/index.ts'
 import type { GuestFacts } from './guest-facts.ts'
 import type { Prediction } from './prediction.ts'
 
@@ -51,6 +52,21 @@ export function failed(
   facts: Omit<CheckResult, 'status' | 'evidence'> & { readonly evidence?: readonly string[] },
 ): CheckResult {
   return { evidence: [], ...facts, status: 'failed' }
+}
+
+/** What a command in the guest printed as JSON. Its shape is the caller's belief: a guest can print anything. */
+export function guestJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new BootwrightError(
+      'MALFORMED_INPUT',
+      `Expected JSON from ${what} in the guest, found "${text.slice(0, 80)}"`,
+      {
+        cause,
+      },
+    )
+  }
 }
 
 /** Passed when both are the same text. */

@@ -88,5 +88,12 @@ async function serve(
   const listening = provider.endpoints.flatMap(({ ipv4, ipv6, port }) =>
     [ipv4, ipv6].filter((address) => address !== undefined).map((address) => network.listen(address, port)),
   )
-  return serveMetadata(provider, new LiveInstance(instance), await Promise.all(listening), { faults })
+  const outcomes = await Promise.allSettled(listening)
+  const servers = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+  const failure = outcomes.find((outcome) => outcome.status === 'rejected')
+  if (failure !== undefined) {
+    for (const server of servers) server.close()
+    throw failure.reason
+  }
+  return serveMetadata(provider, new LiveInstance(instance), servers, { faults })
 }

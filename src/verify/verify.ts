@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import type { FaultRule } from '../cloud/index.ts'
 import {
   DEFAULT_SPEC,
@@ -13,6 +13,7 @@ import type { CheckReport, RunReport, SkippedCheck, StepReport } from '../report
 import { junitXml, REPORT_SCHEMA, summarize } from '../report/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
+import { answered } from './answered.ts'
 import type { Check, CheckContext } from './check.ts'
 import { CHECKS } from './checks/index.ts'
 import { openCloudScene } from './cloud-scene.ts'
@@ -103,7 +104,7 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
   })
   {
     await using running = await step('power on', () => stopped.start({ signal: options.signal }))
-    measured = running.measured
+    measured = cloud === undefined ? running.measured : [...running.measured, USER_DATA]
     try {
       const boot = await step('boot', () => bootCheck(running, options, progress))
       checks.push(boot.report)
@@ -120,10 +121,10 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
         await step('check', async () => {
           for (const check of CHECKS) {
             progress('check', check.title)
-            checks.push(await ask(check, context))
+            checks.push(await ask(check, context, options))
           }
         })
-        await keepJournal(running, options.runDirectory)
+        await keepJournal(running, options)
       }
     } finally {
       await options.runDirectory.collect(running.directory)
@@ -145,7 +146,7 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
       accelerator: options.accelerator,
       tools: options.toolchain.versions,
       command: options.command,
-      directory: options.runDirectory.path,
+      directory: relative(process.cwd(), options.runDirectory.path),
       measured,
     },
     steps,
@@ -157,6 +158,9 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
   await options.runDirectory.write('junit.xml', junitXml(report))
   return report
 }
+
+/** systemd-imds --import extends PCR 12 with the user data, which holds a random credential. */
+const USER_DATA = { what: 'user data of the cloud instance', pcrs: [12] } as const
 
 /** Fixed, so that two runs measure alike; a machine ID derives from it. */
 const DEFAULT_UUID = 'b0070000-1111-4222-8333-444444444444'
@@ -189,11 +193,11 @@ async function bootCheck(
 }
 
 /** Asks a check. A guest that cannot answer fails it; a host that cannot do its part ends the run. */
-async function ask(check: Check, context: CheckContext): Promise<CheckReport> {
+async function ask(check: Check, context: CheckContext, options: VerifyOptions): Promise<CheckReport> {
   const begun = performance.now()
   const facts = () => ({ id: check.id, title: check.title, durationMs: Math.round(performance.now() - begun) })
   try {
-    const result = await check.run(context)
+    const result = await answered(`"${check.title}"`, check.run(context), options)
     return { ...facts(), ...result }
   } catch (error) {
     if (!(error instanceof BootwrightError) || (error.family !== 'guest' && error.code !== 'MALFORMED_INPUT'))
@@ -211,9 +215,15 @@ function failureOf(error: BootwrightError): Pick<CheckReport, 'status' | 'eviden
   }
 }
 
-async function keepJournal(running: RunningMachine, directory: RunDirectory): Promise<void> {
-  const { exitCode, stdout } = await running.runUnchecked(['journalctl', '--boot', '--no-pager', '--output=export'])
-  if (exitCode === 0) await directory.write('journal.export', stdout)
+/** A guest that has gone in the meantime keeps its journal to itself; the checks have told that already. */
+async function keepJournal(running: RunningMachine, options: VerifyOptions): Promise<void> {
+  try {
+    const asked = running.runUnchecked(['journalctl', '--boot', '--no-pager', '--output=export'])
+    const { exitCode, stdout } = await answered('for its journal', asked, options)
+    if (exitCode === 0) await options.runDirectory.write('journal.export', stdout)
+  } catch (error) {
+    if (!(error instanceof BootwrightError) || error.family !== 'guest') throw error
+  }
 }
 
 function sum(steps: readonly StepReport[]): number {

@@ -1,4 +1,4 @@
-import { type Check, failed, passed } from '../check.ts'
+import { type Check, failed, guestJson, passed } from '../check.ts'
 
 interface Unit {
   readonly unit: string
@@ -10,10 +10,10 @@ export const failedUnits: Check = {
   title: 'No unit has failed',
   async run({ machine }) {
     const { stdout } = await machine.run(['systemctl', 'list-units', '--all', '--failed', '--output=json'])
-    const units = JSON.parse(stdout) as Unit[]
+    const units = guestJson(stdout, 'systemctl') as Unit[]
     if (units.length === 0) {
       const { stdout: all } = await machine.run(['systemctl', 'list-units', '--state=active', '--output=json'])
-      return passed(`${(JSON.parse(all) as Unit[]).length} active units, none failed`)
+      return passed(`${(guestJson(all, 'systemctl') as Unit[]).length} active units, none failed`)
     }
     const evidence: string[] = []
     for (const { unit, description } of units) {

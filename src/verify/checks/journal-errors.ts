@@ -1,4 +1,4 @@
-import { type Check, failed, passed } from '../check.ts'
+import { type Check, failed, guestJson, passed } from '../check.ts'
 
 interface Entry {
   readonly MESSAGE?: string | readonly number[] | null
@@ -16,7 +16,7 @@ export const journalErrors: Check = {
     const entries = stdout
       .split('\n')
       .filter((line) => line.startsWith('{'))
-      .map((line) => JSON.parse(line) as Entry)
+      .map((line) => guestJson(line, 'journalctl') as Entry)
     if (entries.length === 0) {
       const { stdout: count } = await machine.run(['sh', '-c', 'journalctl --boot --no-pager --output=cat | wc -l'])
       if (Number(count) === 0) return failed({ expected: 'a journal with entries', found: 'an empty journal' })
