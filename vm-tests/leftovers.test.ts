@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { DEFAULT_SPEC, type MachineSpec, machine, PrivateNetwork, reapStateDirectories } from '../src/machine/index.ts'
 import { cacheDirectory } from '../src/toolchain/index.ts'
-import { hostAccelerator, plainFirmware, tools } from './support/scene.ts'
+import { builtImage, CHECKOUT, hostAccelerator, plainFirmware, STATES, tools } from './support/scene.ts'
 
 /** The whole hundred takes minutes: it is part of `./bootwright test --all`. */
 const STARTS = process.env.BOOTWRIGHT_TEST_ALL === '1' ? 100 : 8
@@ -78,6 +78,30 @@ describe('machines', () => {
       expect((await running.qmp.execute('query-status')).running).toBe(true)
       await rm(logs, { recursive: true })
     }
+    expect(await traces()).toEqual(before)
+  })
+
+  it.for(['SIGINT', 'SIGTERM'] as const)('leave nothing behind when `bootwright verify` gets %s', async (name) => {
+    await builtImage('minimal')
+    const before = await traces()
+    const states = await readdir(STATES).catch(() => [])
+    const verify = spawn(join(CHECKOUT, 'bootwright'), ['verify', 'minimal', '--cloud', 'none'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let said = ''
+    const booting = Promise.withResolvers<void>()
+    verify.stderr.on('data', (chunk: Buffer) => {
+      said += chunk.toString()
+      if (/ boot \.\.\./.test(said)) booting.resolve()
+    })
+    const ended = once(verify, 'exit')
+    await Promise.race([booting.promise, ended])
+    // It is deep in the firmware by then.
+    await sleep(2_000)
+    verify.kill(name)
+    expect(await ended).toEqual([130, null])
+    expect(said).toContain(`Interrupted by ${name}`)
+    expect(await readdir(STATES).catch(() => [])).toEqual(states)
     expect(await traces()).toEqual(before)
   })
 

@@ -11,7 +11,7 @@ import {
   verify,
 } from '../../src/verify/index.ts'
 
-const CHECKOUT = resolve(import.meta.dirname, '../..')
+export const CHECKOUT = resolve(import.meta.dirname, '../..')
 const OUT = join(CHECKOUT, 'out')
 
 export const STATES = machineStates(cacheDirectory())
