@@ -21,8 +21,17 @@ beforeEach(() => {
   channel = new GuestChannel(guest.stdio[3] as Socket)
 })
 
+/** Ends the guest and all that it has started; it may have gone already. */
+function endGuest(): void {
+  try {
+    if (guest.pid !== undefined) process.kill(-guest.pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
 afterEach(() => {
-  if (guest.pid !== undefined) process.kill(-guest.pid, 'SIGKILL')
+  endGuest()
   rmSync(directory, { recursive: true, force: true })
 })
 
@@ -124,7 +133,7 @@ describe('GuestChannel', () => {
 
   it('rejects what waits when the machine goes', async () => {
     const sleeping = channel.run(['sleep', '1000'])
-    if (guest.pid !== undefined) process.kill(-guest.pid, 'SIGKILL')
+    endGuest()
     await expect(sleeping).rejects.toMatchObject({ code: 'GUEST_GONE' })
     await expect(channel.run(['true'])).rejects.toMatchObject({ code: 'GUEST_GONE' })
   })
