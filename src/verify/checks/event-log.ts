@@ -1,4 +1,4 @@
-import { explainPcrs, type PcrBanks, userspaceExtends } from '../../measure/index.ts'
+import { explainPcrs, PCR_COUNT, type PcrBanks, userspaceExtends } from '../../measure/index.ts'
 import { type Check, failed, passed, unsupported } from '../check.ts'
 
 /** IMA extends PCR 10 by itself and keeps a log of its own. */
@@ -24,6 +24,12 @@ export const eventLogReplays: Check = {
       ...(hasIma ? ['PCR 10 left out: IMA extends it and keeps its own log'] : []),
     ]
     if (values === 0) return failed({ expected: 'PCR values', found: 'none', evidence: facts })
+    // A value that was not read would be explained by anything.
+    const unread = incomplete(pcrs)
+    if (unread.length > 0) {
+      const expected = `PCRs 0 to ${PCR_COUNT - 1} of every bank`
+      return failed({ expected, found: unread.join('; '), evidence: facts })
+    }
     if (unexplained.length === 0) return passed(...facts)
     return failed({
       expected: 'every PCR equal to the replay of the logs',
@@ -37,6 +43,14 @@ export const eventLogReplays: Check = {
       ],
     })
   },
+}
+
+/** Banks that miss PCRs, and which. */
+function incomplete(banks: PcrBanks): string[] {
+  return [...banks].flatMap(([bank, values]) => {
+    const missing = Array.from({ length: PCR_COUNT }, (_, pcr) => pcr).filter((pcr) => !values.has(pcr))
+    return missing.length === 0 ? [] : [`${bank} without PCR ${missing.join(', ')}`]
+  })
 }
 
 function without(banks: PcrBanks, left: number): PcrBanks {

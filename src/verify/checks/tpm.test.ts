@@ -162,6 +162,16 @@ describe('event-log', () => {
     })
   })
 
+  it('fails when a PCR was not read, however well the others replay', async () => {
+    const { 7: _, ...most } = values(...records)
+    const guest = withPcrs({ sha256: most }, { files: { [FIRMWARE_LOG]: log } })
+    expect(await asking(eventLogReplays, guest)).toMatchObject({
+      status: 'failed',
+      expected: 'PCRs 0 to 23 of every bank',
+      found: 'sha256 without PCR 7',
+    })
+  })
+
   it('fails when there is nothing to compare', async () => {
     const guest = withPcrs({}, { files: { [FIRMWARE_LOG]: log }, commands: { [PCRS]: 'noise\n' } })
     expect(await asking(eventLogReplays, guest)).toMatchObject({ status: 'failed', expected: 'PCR values' })
