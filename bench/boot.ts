@@ -57,10 +57,9 @@ async function ours(image: Pick<BuiltImage, 'name' | 'version' | 'diskPath'>): P
   running.console.onBytes(() => {
     if (PROMPT.test(running.console.partialLine)) ready.resolve((performance.now() - begun) / 1000)
   })
-  const timer = setTimeout(
-    () => ready.reject(new BootwrightError('BOOT_STALLED', `${image.name}: no login prompt`)),
-    LIMIT_MS,
-  )
+  const timer = setTimeout(async () => {
+    ready.reject(await running.explain(new BootwrightError('BOOT_STALLED', `${image.name}: no login prompt`)))
+  }, LIMIT_MS)
   try {
     return await ready.promise
   } finally {

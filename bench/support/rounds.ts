@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { cpus, release } from 'node:os'
 import { join } from 'node:path'
+import { BootwrightError } from '../../src/system/index.ts'
 
 /** One thing that is timed: resolves with its seconds. */
 export interface Candidate {
@@ -8,10 +9,10 @@ export interface Candidate {
   run(): Promise<number>
 }
 
-/** A claim about two candidates, checked by eye and kept with the numbers: `name` takes at most `limit` times `peer`. */
+/** A claim, checked by eye and kept with the numbers: `name` takes at most `limit` times `peer`, or at most `limit` seconds. */
 export interface Goal {
   readonly name: string
-  readonly peer: string
+  readonly peer?: string
   readonly limit: number
 }
 
@@ -21,11 +22,11 @@ export interface Row {
   readonly median: number
 }
 
-/** Runs all candidates in turn, round after round, so that a machine that drifts treats them alike. */
+/** Runs all candidates in turn, there and back again, so that a machine that drifts treats them alike. */
 export async function rounds(count: number, candidates: readonly Candidate[]): Promise<Row[]> {
   const seconds = new Map<string, number[]>(candidates.map(({ name }) => [name, []]))
   for (let round = 1; round <= count; round++) {
-    for (const { name, run } of candidates) {
+    for (const { name, run } of round % 2 === 1 ? candidates : candidates.toReversed()) {
       const took = await run()
       seconds.get(name)?.push(took)
       process.stderr.write(`round ${round} of ${count}: ${name} ${took.toFixed(2)} s\n`)
@@ -45,11 +46,12 @@ export async function report(title: string, rows: readonly Row[], goals: readonl
       `  ${name.padEnd(width)}  ${middle.toFixed(2)} s  (${Math.min(...seconds).toFixed(2)} to ${Math.max(...seconds).toFixed(2)})`,
   )
   const ratios = goals.map(({ name, peer, limit }) => {
-    const ratio = medianOf(rows, name) / medianOf(rows, peer)
-    return { name, peer, limit, ratio, isMet: ratio <= limit }
+    const value = peer === undefined ? rowNamed(rows, name).median : pairedRatio(rowNamed(rows, name), rowNamed(rows, peer))
+    return { name, peer, limit, value, isMet: value <= limit }
   })
-  for (const { name, peer, limit, ratio, isMet } of ratios) {
-    lines.push(`  ${isMet ? 'met   ' : 'MISSED'} ${name} / ${peer} = ${ratio.toFixed(3)} (goal: at most ${limit})`)
+  for (const { name, peer, limit, value, isMet } of ratios) {
+    const claim = peer === undefined ? `${name}: ${value.toFixed(3)} s` : `${name} / ${peer} = ${value.toFixed(3)}`
+    lines.push(`  ${isMet ? 'met   ' : 'MISSED'} ${claim} (goal: at most ${limit})`)
   }
   process.stdout.write(`${title}\n${lines.join('\n')}\n`)
   const directory = join(import.meta.dirname, '../results')
@@ -69,6 +71,13 @@ function median(values: readonly number[]): number {
     : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
 }
 
-function medianOf(rows: readonly Row[], name: string): number {
-  return rows.find((row) => row.name === name)?.median ?? Number.NaN
+/** The median of each round's own ratio: a machine that is slow for a while is slow for both sides of it. */
+function pairedRatio(row: Row, peer: Row): number {
+  return median(row.seconds.map((seconds, round) => seconds / (peer.seconds[round] ?? Number.NaN)))
+}
+
+function rowNamed(rows: readonly Row[], name: string): Row {
+  const found = rows.find((row) => row.name === name)
+  if (found === undefined) throw new BootwrightError('BUG', `The benchmark has no candidate "${name}"`)
+  return found
 }

@@ -41,8 +41,10 @@ export class GuestChannel {
   #reply: Reply | undefined
   #gone: BootwrightError | undefined
 
-  constructor(stream: Duplex) {
+  /** @param options.isOpen the guest's end has spoken before, to somebody else */
+  constructor(stream: Duplex, options: { isOpen?: boolean } = {}) {
     this.#stream = stream
+    if (options.isOpen === true) this.#opened.resolve()
     stream.on('error', () => undefined)
     stream.on('data', (chunk: Buffer) => this.#receive(chunk))
     const close = () =>

@@ -25,6 +25,14 @@ describe('ConsoleLog lines', () => {
     expect(log.byteCount).toBe('first\r\nsecond\r\nlogin: '.length)
   })
 
+  it('include the bytes that a listener is told of', async () => {
+    const { log } = consoleOf('login', ': ')
+    const seen: string[] = []
+    log.onBytes(() => seen.push(log.partialLine))
+    await settled()
+    expect(seen).toEqual(['login', 'login: '])
+  })
+
   it.for([
     ["OVMF's start", '\x1b[2J\x1b[001;001H\x1b[=3h\x1b[2J\x1b[001;001HBdsDxe: x', 'BdsDxe: x'],
     ['a resize request', '\x1b[8;056;240tshell', 'shell'],

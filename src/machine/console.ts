@@ -76,7 +76,6 @@ export class ConsoleLog {
   #receive(chunk: Buffer): void {
     this.#bytes += chunk.length
     this.#terminal.write(chunk)
-    for (const listener of this.#byteListeners) listener(chunk)
     const lines = (this.#partial + this.#decoder.decode(chunk, { stream: true })).split('\n')
     this.#partial = lines.pop() ?? ''
     if (this.#partial.length > MAX_LINE_CHARACTERS) {
@@ -87,6 +86,8 @@ export class ConsoleLog {
       const text = withoutControls(line)
       for (const listener of this.#lineListeners) listener(text)
     }
+    // Last: a listener may look at the line that these bytes are part of.
+    for (const listener of this.#byteListeners) listener(chunk)
   }
 }
 

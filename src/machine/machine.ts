@@ -1,15 +1,13 @@
-import { access, constants, copyFile, open, readFile, writeFile } from 'node:fs/promises'
-import type { Socket } from 'node:net'
+import { access, constants, copyFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { BootwrightError, type NamespacedProcess, run } from '../system/index.ts'
+import { BootwrightError } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
-import { manufactureTpm, startTpm } from '../tpm/index.ts'
-import { channelCredentials } from './channel-script.ts'
+import { manufactureTpm } from '../tpm/index.ts'
+import { makeOverlay } from './disk.ts'
 import type { PrivateNetwork } from './network.ts'
-import { oemStrings, qemuCommand } from './qemu-command.ts'
-import { Qmp } from './qmp.ts'
-import { RunningMachine } from './running-machine.ts'
+import { powerOn } from './power-on.ts'
+import type { RunningMachine } from './running-machine.ts'
+import { SNAPSHOT_RAM, unpack } from './snapshot.ts'
 import type { MachineSpec } from './spec.ts'
 import { makeStateDirectory, type StateDirectory } from './state-directory.ts'
 
@@ -35,6 +33,11 @@ export interface Machine {
   readonly name: string
   /** The first power-on: empty variable store, new TPM, an overlay over the image. */
   start(options?: StartOptions): Promise<RunningMachine>
+  /**
+   * Goes on where a machine with the same spec was saved ({@link RunningMachine.save}), with a disk, a variable store and
+   * a TPM of its own. Rejects with `SNAPSHOT_FAILED` when the snapshot cannot be used.
+   */
+  resume(snapshotDirectory: string, options?: StartOptions): Promise<RunningMachine>
 }
 
 /** Off, but its disk, variable store and TPM state are still there to inspect or boot again. */
@@ -49,20 +52,31 @@ export interface StoppedMachine extends AsyncDisposable {
 }
 
 export function machine(spec: MachineSpec, context: MachineContext): Machine {
+  const withState = async (
+    options: StartOptions,
+    fill: (state: StateDirectory) => Promise<void>,
+    ramPath?: string,
+  ): Promise<RunningMachine> => {
+    options.signal?.throwIfAborted()
+    await requireFiles(spec)
+    await using scope = new AsyncDisposableStack()
+    // QEMU takes a relative path of a backing file as one beside the overlay.
+    const state = scope.use(await makeStateDirectory(resolve(context.stateParent), context.name))
+    await fill(state)
+    const running = await powerOn(spec, context, state, options, ramPath)
+    scope.move()
+    return running
+  }
   return {
     spec,
     name: context.name,
-    async start(options = {}) {
-      options.signal?.throwIfAborted()
-      await requireFiles(spec)
-      await using scope = new AsyncDisposableStack()
-      // QEMU takes a relative path of a backing file as one beside the overlay.
-      const state = scope.use(await makeStateDirectory(resolve(context.stateParent), context.name))
-      await prepare(spec, context, state, options.signal)
-      const running = await powerOn(spec, context, state, options)
-      scope.move()
-      return running
-    },
+    start: (options = {}) => withState(options, (state) => prepare(spec, context, state, options.signal)),
+    resume: (snapshot, options = {}) =>
+      withState(
+        options,
+        (state) => unpack(snapshot, context.toolchain, state.path, options.signal),
+        join(snapshot, SNAPSHOT_RAM),
+      ),
   }
 }
 
@@ -90,143 +104,11 @@ async function prepare(
   signal?: AbortSignal,
 ): Promise<void> {
   const { toolchain } = context
-  // biome-ignore format: an option and its value on one line
-  const overlay = toolchain.command([
-    'qemu-img', 'create', '-q',
-    '-f', 'qcow2',
-    '-F', 'raw',
-    '-b', resolve(spec.image.diskPath),
-    join(state.path, 'disk.qcow2'),
-  ])
   // All of them are over before the directory may go.
   const outcomes = await Promise.allSettled([
-    run(overlay, { signal }),
+    makeOverlay(toolchain, { backing: spec.image.diskPath, format: 'raw', path: join(state.path, 'disk.qcow2') }, signal),
     copyFile(spec.firmware.variablesPath, join(state.path, 'variables.fd')),
     spec.tpm === 'absent' ? undefined : manufactureTpm(toolchain, join(state.path, 'tpm'), spec.tpm.banks, signal),
   ])
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
-}
-
-async function powerOn(
-  spec: MachineSpec,
-  context: MachineContext,
-  state: StateDirectory,
-  options: StartOptions,
-): Promise<RunningMachine> {
-  options.signal?.throwIfAborted()
-  const { toolchain, network } = context
-  const channel = spec.channel ? channelCredentials() : { credentials: {}, kernelCommandLineExtra: [] }
-  const strings = oemStrings({ ...channel.credentials, ...spec.credentials }, [
-    ...channel.kernelCommandLineExtra,
-    ...spec.kernelCommandLineExtra,
-  ])
-  const tapName = await network.addTap()
-  await using scope = new AsyncDisposableStack()
-  const tpm =
-    spec.tpm === 'absent'
-      ? undefined
-      : startTpm(toolchain, network.namespace, join(state.path, 'tpm'), join(state.path, 'tpm.log'))
-  if (tpm !== undefined) {
-    scope.defer(() => tpm.process.end())
-    scope.defer(() => void tpm.control.destroy())
-  }
-  const argv = qemuCommand(spec, {
-    overlayPath: join(state.path, 'disk.qcow2'),
-    variablesPath: join(state.path, 'variables.fd'),
-    consoleLogPath: join(state.path, 'console.log'),
-    tapName,
-    descriptors: { qmp: 3, console: 4, channel: spec.channel ? 5 : undefined, tpm: tpm === undefined ? undefined : 6 },
-    oemStrings: strings,
-    display: options.vncPath === undefined ? 'none' : { vnc: `unix:${options.vncPath}` },
-  })
-  const command = toolchain.command(argv)
-  await writeFile(
-    join(state.path, 'machine.json'),
-    `${JSON.stringify({ schema: 1, name: context.name, argv, oemStrings: strings, measured: measuredBy(spec) }, null, 2)}\n`,
-  )
-  const logPath = join(state.path, 'qemu.log')
-  const log = await open(logPath, 'a')
-  const qmpLog = await open(join(state.path, 'qmp.log'), 'a')
-  const qemu = network.namespace.start(command, [
-    'ignore',
-    log.fd,
-    log.fd,
-    'pipe',
-    'pipe',
-    spec.channel ? 'pipe' : 'ignore',
-    tpm?.control ?? 'ignore',
-  ])
-  scope.defer(() => qemu.end())
-  void qemu.ended.then(() => qmpLog.close()).catch(() => undefined)
-  // QEMU has its own copy now; with ours gone, swtpm ends when QEMU does.
-  tpm?.control.destroy()
-  const [, , , qmpSocket, consoleSocket, channelSocket] = qemu.child.stdio as unknown as Socket[]
-  // Listened to before anything else is awaited: Node throws away what a child that has ended had to say.
-  const greeted = Qmp.connect(qmpSocket as Socket, (line) => void qmpLog.write(`${line}\n`).catch(() => undefined))
-  const [qmp] = await Promise.all([connected(greeted, qemu, logPath, options.signal), log.close()])
-  const running = new RunningMachine({
-    spec,
-    name: context.name,
-    state,
-    qemu,
-    tpm: tpm?.process,
-    qmp,
-    consoleSocket: consoleSocket as Socket,
-    channelSocket: spec.channel ? (channelSocket as Socket) : undefined,
-    measured: measuredBy(spec),
-    powerOn: (again) => powerOn(spec, context, state, again),
-  })
-  await qmp.execute('cont')
-  scope.move()
-  return running
-}
-
-/** Resolves when QEMU is ready to be told what to do; rejects with its own words when it ends instead. */
-async function connected(
-  greeted: Promise<Qmp>,
-  qemu: NamespacedProcess,
-  logPath: string,
-  signal: AbortSignal | undefined,
-): Promise<Qmp> {
-  const aborted = Promise.withResolvers<never>()
-  const abort = () => aborted.reject(signal?.reason)
-  signal?.addEventListener('abort', abort, { once: true })
-  if (signal?.aborted === true) abort()
-  try {
-    return await Promise.race([greeted, aborted.promise])
-  } catch (cause) {
-    signal?.throwIfAborted()
-    // It has closed its socket: the rest of its end takes a moment.
-    await Promise.race([qemu.ended, sleep(1_000, undefined, { ref: false })])
-    await qemu.end()
-    const { exitCode, signal: by } = await qemu.ended
-    const words = (await readFile(logPath, 'utf8')).trim().split('\n').slice(-5).join('\n')
-    throw new BootwrightError(
-      'HELPER_EXITED',
-      `QEMU did not start: it ended with ${by ?? `status ${exitCode}`}: ${words || 'no word why'}`,
-      { cause, hint: `It was started as: ${qemu.commandLine}` },
-    )
-  } finally {
-    signal?.removeEventListener('abort', abort)
-  }
-}
-
-/** What of a machine's own making ends up in which PCR: a prediction for the bare image differs there. */
-export interface MeasuredInput {
-  readonly what: string
-  readonly pcrs: readonly number[]
-}
-
-function measuredBy(spec: MachineSpec): MeasuredInput[] {
-  const inputs: MeasuredInput[] = []
-  if (spec.channel) {
-    inputs.push({ what: 'guest channel: script and unit as SMBIOS type 11 credentials', pcrs: [1] })
-    inputs.push({ what: 'guest channel: systemd.wants= on the kernel command line', pcrs: [1, 9, 12] })
-  }
-  if (Object.keys(spec.credentials).length > 0)
-    inputs.push({ what: 'credentials as SMBIOS type 11 strings', pcrs: [1] })
-  if (spec.kernelCommandLineExtra.length > 0) inputs.push({ what: 'extra kernel command line', pcrs: [1, 9, 12] })
-  if (Object.keys(spec.smbios).length > 0) inputs.push({ what: 'SMBIOS identity of the cloud', pcrs: [1] })
-  inputs.push({ what: 'UUID of the machine: SMBIOS type 1, and the machine ID of a first boot', pcrs: [1, 15] })
-  return inputs
 }

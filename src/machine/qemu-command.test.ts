@@ -18,6 +18,7 @@ const resources: QemuResources = {
   descriptors: { qmp: 3, console: 4, channel: 5, tpm: 6 },
   oemStrings: [],
   display: 'none',
+  isIncoming: false,
 }
 
 /** Values of an option, in order. */

@@ -18,6 +18,8 @@ export interface QemuResources {
   /** Strings of SMBIOS type 11, in order. */
   readonly oemStrings: readonly string[]
   readonly display: { readonly vnc: string } | 'none'
+  /** Waits for memory and device state to be read, instead of starting with its firmware. */
+  readonly isIncoming: boolean
 }
 
 /** Name of the virtio-serial port of the guest channel, as in `/sys/class/virtio-ports/<port>/name`. */
@@ -65,6 +67,7 @@ export function qemuCommand(spec: MachineSpec, resources: QemuResources): string
     ...smbiosArguments(spec.smbios, resources.oemStrings),
     // Nothing runs until everything that listens is connected.
     '-S',
+    ...(resources.isIncoming ? ['-incoming', 'defer'] : []),
   ]
 }
 

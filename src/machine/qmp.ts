@@ -16,6 +16,13 @@ export interface QmpCommands {
     returns: { device: string; stats: { rd_operations: number; wr_operations: number } }[]
   }
   'query-version': { arguments: undefined; returns: { qemu: { major: number; minor: number; micro: number } } }
+  'migrate-set-capabilities': {
+    arguments: { capabilities: readonly { capability: string; state: boolean }[] }
+    returns: unknown
+  }
+  migrate: { arguments: { uri: string }; returns: unknown }
+  'migrate-incoming': { arguments: { uri: string }; returns: unknown }
+  'query-migrate': { arguments: undefined; returns: { status?: string; 'error-desc'?: string } }
   screendump: { arguments: { filename: string; format: 'png' }; returns: unknown }
 }
 
@@ -24,6 +31,7 @@ export type QmpEvent =
   | { readonly event: 'RESET'; readonly data: { readonly guest: boolean; readonly reason: string } }
   | { readonly event: 'GUEST_PANICKED'; readonly data: { readonly action: string } }
   | { readonly event: 'VSERPORT_CHANGE'; readonly data: { readonly id: string; readonly open: boolean } }
+  | { readonly event: 'MIGRATION'; readonly data: { readonly status: string } }
   | { readonly event: 'BLOCK_IO_ERROR'; readonly data: { readonly device: string; readonly operation: string } }
   | { readonly event: string; readonly data?: unknown }
 
@@ -40,6 +48,7 @@ export class Qmp {
   readonly #listeners = new Set<(event: QmpEvent) => void>()
   readonly #log: (line: string) => void
   readonly #greeted = Promise.withResolvers<void>()
+  readonly #ended = Promise.withResolvers<void>()
   #nextId = 1
   #closed = false
 
@@ -88,6 +97,11 @@ export class Qmp {
     return this.#closed
   }
 
+  /** Resolves when QEMU has closed the connection; never rejects. */
+  get closed(): Promise<void> {
+    return this.#ended.promise
+  }
+
   #receive(line: string): void {
     this.#log(`< ${line}`)
     let message: {
@@ -124,6 +138,7 @@ export class Qmp {
   #close(): void {
     if (this.#closed) return
     this.#closed = true
+    this.#ended.resolve()
     this.#greeted.promise.catch(() => undefined)
     this.#greeted.reject(this.#goneError('the greeting'))
     for (const pending of this.#pending.values()) pending.reject(this.#goneError(pending.command))

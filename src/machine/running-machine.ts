@@ -1,11 +1,15 @@
 import type { Socket } from 'node:net'
+import { join } from 'node:path'
 import { BootwrightError, type NamespacedProcess } from '../system/index.ts'
 import { BootWatch } from './boot-watch.ts'
 import { GuestChannel, type GuestResult, type GuestRunOptions } from './channel.ts'
 import { ConsoleLog } from './console.ts'
 import { failureOn } from './console-signs.ts'
-import type { MeasuredInput, StartOptions, StoppedMachine } from './machine.ts'
+import type { StartOptions, StoppedMachine } from './machine.ts'
+import type { MeasuredInput } from './measured-input.ts'
+import { saveMemory } from './migration.ts'
 import type { Qmp } from './qmp.ts'
+import { SNAPSHOT_RAM } from './snapshot.ts'
 import type { MachineSpec } from './spec.ts'
 import type { StateDirectory } from './state-directory.ts'
 
@@ -19,6 +23,8 @@ interface Parts {
   readonly consoleSocket: Socket
   readonly channelSocket: Socket | undefined
   readonly measured: readonly MeasuredInput[]
+  /** It goes on where another machine was saved: its guest's end of the channel has long spoken. */
+  readonly isResumed: boolean
   powerOn(options: StartOptions): Promise<RunningMachine>
 }
 
@@ -55,7 +61,7 @@ export class RunningMachine implements AsyncDisposable {
     this.qmp = parts.qmp
     this.measured = parts.measured
     this.console = new ConsoleLog(parts.consoleSocket)
-    this.#channel = parts.channelSocket === undefined ? undefined : new GuestChannel(parts.channelSocket)
+    this.#channel = parts.channelSocket === undefined ? undefined : new GuestChannel(parts.channelSocket, { isOpen: parts.isResumed })
     // Nobody has to wait for it.
     this.#failed.promise.catch(() => undefined)
     this.console.onLine((line) => {
@@ -193,6 +199,17 @@ export class RunningMachine implements AsyncDisposable {
 
   /** Cuts the power: no flush, no ACPI event. */
   async cutPower(): Promise<StoppedMachine> {
+    await this.#end()
+    return this.#stopped()
+  }
+
+  /**
+   * Freezes the machine for good, with memory, devices, disk, variable store and TPM beside each other in its directory,
+   * from where {@link Machine.resume} goes on any number of times.
+   */
+  async save(): Promise<StoppedMachine> {
+    await this.qmp.execute('stop')
+    await saveMemory(this.qmp, join(this.directory, SNAPSHOT_RAM))
     await this.#end()
     return this.#stopped()
   }

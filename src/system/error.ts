@@ -27,6 +27,7 @@ const FAMILIES = {
   TOOL_MISSING: 'host',
   TOOL_FAILED: 'host',
   HELPER_EXITED: 'host',
+  SNAPSHOT_FAILED: 'host',
   NO_SPACE: 'host',
   PACKAGE_SOURCE: 'host',
   NAMESPACE_DENIED: 'host',

@@ -1,0 +1,128 @@
+import { open, readFile, writeFile } from 'node:fs/promises'
+import type { Socket } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { BootwrightError, type NamespacedProcess } from '../system/index.ts'
+import { startTpm } from '../tpm/index.ts'
+import { channelCredentials } from './channel-script.ts'
+import type { MachineContext, StartOptions } from './machine.ts'
+import { measuredBy } from './measured-input.ts'
+import { restoreMemory } from './migration.ts'
+import { oemStrings, qemuCommand } from './qemu-command.ts'
+import { Qmp } from './qmp.ts'
+import { RunningMachine } from './running-machine.ts'
+import type { MachineSpec } from './spec.ts'
+import type { StateDirectory } from './state-directory.ts'
+
+/**
+ * Starts the helpers of a machine on its state directory, and lets it run.
+ *
+ * @param ramPath memory and device state to go on with; without it the machine starts with its firmware
+ */
+export async function powerOn(
+  spec: MachineSpec,
+  context: MachineContext,
+  state: StateDirectory,
+  options: StartOptions,
+  ramPath?: string,
+): Promise<RunningMachine> {
+  options.signal?.throwIfAborted()
+  const { toolchain, network } = context
+  const channel = spec.channel ? channelCredentials() : { credentials: {}, kernelCommandLineExtra: [] }
+  const strings = oemStrings({ ...channel.credentials, ...spec.credentials }, [
+    ...channel.kernelCommandLineExtra,
+    ...spec.kernelCommandLineExtra,
+  ])
+  const tapName = await network.addTap()
+  await using scope = new AsyncDisposableStack()
+  const tpm =
+    spec.tpm === 'absent'
+      ? undefined
+      : startTpm(toolchain, network.namespace, join(state.path, 'tpm'), join(state.path, 'tpm.log'))
+  if (tpm !== undefined) {
+    scope.defer(() => tpm.process.end())
+    scope.defer(() => void tpm.control.destroy())
+  }
+  const argv = qemuCommand(spec, {
+    overlayPath: join(state.path, 'disk.qcow2'),
+    variablesPath: join(state.path, 'variables.fd'),
+    consoleLogPath: join(state.path, 'console.log'),
+    tapName,
+    descriptors: { qmp: 3, console: 4, channel: spec.channel ? 5 : undefined, tpm: tpm === undefined ? undefined : 6 },
+    oemStrings: strings,
+    isIncoming: ramPath !== undefined,
+    display: options.vncPath === undefined ? 'none' : { vnc: `unix:${options.vncPath}` },
+  })
+  const command = toolchain.command(argv)
+  await writeFile(
+    join(state.path, 'machine.json'),
+    `${JSON.stringify({ schema: 1, name: context.name, argv, oemStrings: strings, measured: measuredBy(spec) }, null, 2)}\n`,
+  )
+  const logPath = join(state.path, 'qemu.log')
+  const log = await open(logPath, 'a')
+  const qmpLog = await open(join(state.path, 'qmp.log'), 'a')
+  const qemu = network.namespace.start(command, [
+    'ignore',
+    log.fd,
+    log.fd,
+    'pipe',
+    'pipe',
+    spec.channel ? 'pipe' : 'ignore',
+    tpm?.control ?? 'ignore',
+  ])
+  scope.defer(() => qemu.end())
+  void qemu.ended.then(() => qmpLog.close()).catch(() => undefined)
+  // QEMU has its own copy now; with ours gone, swtpm ends when QEMU does.
+  tpm?.control.destroy()
+  const [, , , qmpSocket, consoleSocket, channelSocket] = qemu.child.stdio as unknown as Socket[]
+  // Listened to before anything else is awaited: Node throws away what a child that has ended had to say.
+  const greeted = Qmp.connect(qmpSocket as Socket, (line) => void qmpLog.write(`${line}\n`).catch(() => undefined))
+  const [qmp] = await Promise.all([connected(greeted, qemu, logPath, options.signal), log.close()])
+  const running = new RunningMachine({
+    spec,
+    name: context.name,
+    state,
+    qemu,
+    tpm: tpm?.process,
+    qmp,
+    consoleSocket: consoleSocket as Socket,
+    channelSocket: spec.channel ? (channelSocket as Socket) : undefined,
+    measured: measuredBy(spec),
+    isResumed: ramPath !== undefined,
+    powerOn: (again) => powerOn(spec, context, state, again),
+  })
+  if (ramPath !== undefined) await restoreMemory(qmp, ramPath)
+  await qmp.execute('cont')
+  scope.move()
+  return running
+}
+
+/** Resolves when QEMU is ready to be told what to do; rejects with its own words when it ends instead. */
+async function connected(
+  greeted: Promise<Qmp>,
+  qemu: NamespacedProcess,
+  logPath: string,
+  signal: AbortSignal | undefined,
+): Promise<Qmp> {
+  const aborted = Promise.withResolvers<never>()
+  const abort = () => aborted.reject(signal?.reason)
+  signal?.addEventListener('abort', abort, { once: true })
+  if (signal?.aborted === true) abort()
+  try {
+    return await Promise.race([greeted, aborted.promise])
+  } catch (cause) {
+    signal?.throwIfAborted()
+    // It has closed its socket: the rest of its end takes a moment.
+    await Promise.race([qemu.ended, sleep(1_000, undefined, { ref: false })])
+    await qemu.end()
+    const { exitCode, signal: by } = await qemu.ended
+    const words = (await readFile(logPath, 'utf8')).trim().split('\n').slice(-5).join('\n')
+    throw new BootwrightError(
+      'HELPER_EXITED',
+      `QEMU did not start: it ended with ${by ?? `status ${exitCode}`}: ${words || 'no word why'}`,
+      { cause, hint: `It was started as: ${qemu.commandLine}` },
+    )
+  } finally {
+    signal?.removeEventListener('abort', abort)
+  }
+}
