@@ -26,13 +26,17 @@ async function migrate(qmp: Qmp, begin: () => Promise<unknown>, done: string): P
   })
   try {
     await qmp.execute('migrate-set-capabilities', { capabilities: CAPABILITIES })
-    await begin()
+    // QEMU may end over it without an answer.
+    await begin().catch((error: unknown) => {
+      if (!qmp.isClosed) throw error
+    })
     const status = await Promise.race([over.promise, qmp.closed])
     if (status === 'completed') return
-    const reason = status === undefined ? 'QEMU ended' : (await qmp.execute('query-migrate'))['error-desc']
+    const told = status === undefined ? undefined : await qmp.execute('query-migrate').catch(() => undefined)
     throw new BootwrightError(
       'SNAPSHOT_FAILED',
-      `The memory of the machine could not be ${done}: ${reason ?? 'no reason given'}`,
+      `The memory of the machine could not be ${done}: ${told?.['error-desc'] ?? 'QEMU ended over it'}`,
+      { hint: "QEMU's own words are in qemu.log of the machine's state directory." },
     )
   } finally {
     stop()

@@ -8,6 +8,8 @@ const IPV4_PREFIX = '10.77.0'
 /** What DHCP hands out addresses of. */
 export const IPV4_SUBNET = `${IPV4_PREFIX}.0/24`
 const IPV6_PREFIX = 'fd77:b007'
+/** The same in every network: a machine that goes on elsewhere finds its gateway where it was. */
+const BRIDGE_MAC = '52:54:00:b0:07:00'
 
 export interface NetworkOptions {
   readonly signal?: AbortSignal | undefined
@@ -46,7 +48,7 @@ export class PrivateNetwork implements AsyncDisposable {
     const namespace = scope.use(await Namespace.open({ signal: options.signal }))
     await ip(namespace, toolchain, [
       'link set lo up',
-      `link add ${BRIDGE} type bridge stp_state 0 forward_delay 0`,
+      `link add ${BRIDGE} address ${BRIDGE_MAC} type bridge stp_state 0 forward_delay 0`,
       `address add ${IPV4_PREFIX}.1/24 dev ${BRIDGE}`,
       `address add ${IPV6_PREFIX}::1/64 dev ${BRIDGE} nodad`,
       ...options.addresses.map((address) =>

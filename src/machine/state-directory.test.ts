@@ -69,6 +69,15 @@ describe('reapStateDirectories()', () => {
     expect(await reapStateDirectories(parent)).toEqual(['reused'])
   })
 
+  it('leaves those of an owner in another container, unless the host has been started anew since', async () => {
+    await using state = await makeStateDirectory(parent, 'mine')
+    const [, , namespace = ''] = (await readFile(join(state.path, 'owner'), 'utf8')).trim().split(' ')
+    const [boot = ''] = namespace.split('/')
+    await ownedBy('elsewhere', `1 12345 ${boot}/pid:[1]\n`)
+    await ownedBy('before', `1 12345 00000000-0000-0000-0000-000000000000/pid:[1]\n`)
+    expect(await reapStateDirectories(parent)).toEqual(['before'])
+  })
+
   it.for(['', '\n', '123', 'no number at all'])('removes those whose owner was cut: %j', async (owner) => {
     await ownedBy('cut', owner)
     expect(await reapStateDirectories(parent)).toEqual(['cut'])

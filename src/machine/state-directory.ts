@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFileSync, readlinkSync } from 'node:fs'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BootwrightError } from '../system/index.ts'
 
@@ -28,7 +28,9 @@ export async function makeStateDirectory(parent: string, name: string): Promise<
       hint: 'Give the machine another name, or remove that directory if it was kept and is not needed any more.',
     })
   }
-  await writeFile(join(path, OWNER_FILE), `${process.pid} ${startTime(process.pid)}\n`)
+  // Never there by half: whoever reaps finds no owner, or a whole one.
+  await writeFile(join(path, `${OWNER_FILE}.new`), `${process.pid} ${startTime(process.pid)} ${processNamespace()}\n`)
+  await rename(join(path, `${OWNER_FILE}.new`), join(path, OWNER_FILE))
   let isKept = false
   return {
     path,
@@ -48,13 +50,24 @@ export async function reapStateDirectories(parent: string): Promise<string[]> {
   for (const name of await readdir(parent).catch(() => [])) {
     const owner = await readFile(join(parent, name, OWNER_FILE), 'utf8').catch(() => undefined)
     if (owner === undefined) continue
-    const [pid, started] = owner.trim().split(' ')
-    // A file without a start time was cut by the end of its writer.
+    const [pid, started, namespace] = owner.trim().split(' ')
+    // A file without all of it was cut by the end of the host.
     if (started !== undefined && startTime(Number(pid)) === started) continue
+    // The owner may live where we cannot see it: a container that shares the cache.
+    if (namespace !== undefined && namespace !== processNamespace() && wasBootedWithUs(namespace)) continue
     await rm(join(parent, name), { recursive: true, force: true })
     removed.push(name)
   }
   return removed
+}
+
+/** Where process numbers mean what they mean to us: this boot of the host, and our process namespace. */
+function processNamespace(): string {
+  return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${readlinkSync('/proc/self/ns/pid')}`
+}
+
+function wasBootedWithUs(namespace: string): boolean {
+  return namespace.split('/')[0] === processNamespace().split('/')[0]
 }
 
 /** When a process started, in clock ticks since boot; with its number this names it for good. Undefined when it is gone. */
