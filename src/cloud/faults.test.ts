@@ -53,6 +53,10 @@ describe('FaultPlan', () => {
     { path: '/', after: -1, fault: silence },
     { path: '/', fault: { kind: 'status', status: 199 } },
     { path: '/', fault: { kind: 'status', status: 200.5 } },
+    { path: '/', fault: { kind: 'status', status: 429, headers: [['Retry After', '7']] } },
+    { path: '/', fault: { kind: 'moved', location: '/a\r\nX: y' } },
+    { path: '/', fault: { kind: 'moved', location: '' } },
+    { path: '/', fault: { kind: 'slow-body', bytesPerSecond: 0 } },
     { path: '/', fault: { kind: 'latency', delayMs: -1 } },
     { path: '/', fault: { kind: 'latency', delayMs: Number.NaN } },
   ] satisfies FaultRule[])('refuses %j', (rule) => {

@@ -1,9 +1,21 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { BootwrightError } from '../system/index.ts'
+import type { HeaderLines } from './provider.ts'
 
 /** One way for a metadata service to be wrong. */
 export type Fault =
   /** Answers with this status, whatever was asked. */
-  | { readonly kind: 'status'; readonly status: number; readonly body?: string | Uint8Array }
+  | {
+      readonly kind: 'status'
+      readonly status: number
+      readonly body?: string | Uint8Array
+      /** Besides the content type: `Retry-After` of a 429, for example. */
+      readonly headers?: HeaderLines
+    }
+  /** Says that it is somewhere else now: a redirect (308 when absent) that a client may follow or not. */
+  | { readonly kind: 'moved'; readonly location: string; readonly status?: 301 | 302 | 303 | 307 | 308 }
+  /** Sends the body in small pieces, so fast on the whole. */
+  | { readonly kind: 'slow-body'; readonly bytesPerSecond: number }
   /** Takes the request and never says anything; the connection stays open. */
   | { readonly kind: 'silence' }
   /** Answers later; goes together with the next fault that matches. */
@@ -34,6 +46,8 @@ export interface FaultRule {
 
 /** Longer timers fire at once. */
 const MAX_DELAY_MS = 0x7fff_ffff
+/** Faster is not slow. */
+const MAX_BYTES_PER_SECOND = 1_000_000
 
 interface ActiveRule {
   readonly rule: FaultRule
@@ -75,7 +89,7 @@ export class FaultPlan {
 
 /** Whether nothing of the true answer is left, so that the provider need not be asked at all. */
 export function replacesAnswer({ kind }: Fault): boolean {
-  return kind === 'status' || kind === 'silence' || kind === 'garbage' || kind === 'reset'
+  return kind === 'status' || kind === 'moved' || kind === 'silence' || kind === 'garbage' || kind === 'reset'
 }
 
 /** Whether a fault changes an answer of this status; the others leave it alone and are not reported. */
@@ -102,8 +116,25 @@ function check({ path, after, times, fault }: FaultRule): void {
   if (fault.kind === 'status' && !(Number.isInteger(fault.status) && fault.status >= 200 && fault.status <= 599)) {
     refuse(`a status from 200 to 599, found ${fault.status}`)
   }
+  if (fault.kind === 'slow-body' && !(fault.bytesPerSecond > 0 && fault.bytesPerSecond <= MAX_BYTES_PER_SECOND)) {
+    refuse(`bytesPerSecond above 0 and up to ${MAX_BYTES_PER_SECOND}, found ${fault.bytesPerSecond}`)
+  }
+  const headers = fault.kind === 'moved' ? [['Location', fault.location] as const] : []
+  for (const [name, value] of fault.kind === 'status' ? (fault.headers ?? []) : headers) {
+    if (!isHeader(name, value)) refuse(`a header that can be sent, found ${JSON.stringify(`${name}: ${value}`)}`)
+  }
   if (fault.kind === 'latency' && !(fault.delayMs >= 0 && fault.delayMs <= MAX_DELAY_MS)) {
     refuse(`a delay from 0 to ${MAX_DELAY_MS} ms, found ${fault.delayMs}`)
+  }
+}
+
+function isHeader(name: string, value: string): boolean {
+  try {
+    validateHeaderName(name)
+    validateHeaderValue(name, value)
+    return value !== ''
+  } catch {
+    return false
   }
 }
 

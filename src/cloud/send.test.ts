@@ -15,6 +15,48 @@ describe('faults', () => {
     expect(imds.service.transcript.exchanges.map(({ outcome }) => outcome)).toEqual(['fault', 'fault', 'answered'])
   })
 
+  it('status: with headers of its own', async () => {
+    const headers = [['Retry-After', '7']] as const
+    await using imds = await withFault({ path: '**', fault: { kind: 'status', status: 429, headers } })
+    const answer = await imds.fetch(HOSTNAME)
+    expect([answer.status, answer.headers.get('Retry-After')]).toEqual([429, '7'])
+  })
+
+  it('moved: sends clients elsewhere, and the truth is there', async () => {
+    await using there = await start({}, { hostname: 'there.example' })
+    const location = `http://127.0.0.1:${there.port}${HOSTNAME}`
+    await using imds = await withFault({ path: HOSTNAME, times: 2, fault: { kind: 'moved', location } })
+    const answer = await imds.fetch(HOSTNAME, { redirect: 'manual' })
+    expect([answer.status, answer.headers.get('Location')]).toEqual([308, location])
+    expect(await (await imds.fetch(HOSTNAME)).text()).toBe('there.example')
+    expect(await (await imds.fetch(HOSTNAME)).text()).toBe(imds.live.current.hostname)
+    expect(imds.service.transcript.exchanges.map(({ faults }) => faults)).toEqual([['moved'], ['moved'], []])
+  })
+
+  it('slow-body: the whole body, in pieces', async () => {
+    await using imds = await withFault({ path: HOSTNAME, fault: { kind: 'slow-body', bytesPerSecond: 100 } })
+    const { hostname } = imds.live.current
+    const pieces: string[] = []
+    for await (const piece of (await imds.fetch(HOSTNAME)).body ?? []) pieces.push(Buffer.from(piece).toString())
+    expect(pieces.join('')).toBe(hostname)
+    expect(pieces.length).toBeGreaterThan(1)
+  })
+
+  it('slow-body: does not keep the service from ending', async () => {
+    const imds = await withFault({ path: HOSTNAME, fault: { kind: 'slow-body', bytesPerSecond: 0.001 } })
+    const answer = await imds.fetch(HOSTNAME)
+    await imds[Symbol.asyncDispose]()
+    await expect(answer.text()).rejects.toThrow()
+  })
+
+  it('can be switched while it runs', async () => {
+    await using imds = await start()
+    const outage = imds.service.faults.add({ path: '**', fault: { kind: 'status', status: 500 } })
+    expect((await imds.fetch(HOSTNAME)).status).toBe(500)
+    outage[Symbol.dispose]()
+    expect((await imds.fetch(HOSTNAME)).status).toBe(200)
+  })
+
   it('wrong-value: lies about a value, but not about errors', async () => {
     await using imds = await withFault({
       path: '/latest/meta-data/*',

@@ -2,6 +2,11 @@ import type { ServerResponse } from 'node:http'
 import { type Fault, GARBAGE } from './faults.ts'
 import type { HeaderLines, MetadataResponse } from './provider.ts'
 
+/** How often a piece of a slow body goes out, if that is at least a byte. */
+const PIECE_MS = 100
+/** Longer timers fire at once. */
+const MAX_INTERVAL_MS = 0x7fff_ffff
+
 /** What is about to go out: facts for the transcript, and the act itself. */
 export interface Sent {
   /** Undefined when no status line goes out. */
@@ -24,10 +29,20 @@ export function send(answer: MetadataResponse, faults: readonly Fault[], respons
     case 'truncated-body':
       return { ...answer, go: () => truncate(answer, response, date) }
     case 'status': {
-      const headers = [['Content-Type', 'text/plain']] as const
+      const headers = [['Content-Type', 'text/plain'] as const, ...(fault.headers ?? [])]
       const changed: MetadataResponse = { status: fault.status, headers, body: bytes(fault.body ?? '') }
       return { ...changed, go: () => whole(changed, response, date) }
     }
+    case 'moved': {
+      const changed: MetadataResponse = {
+        status: fault.status ?? 308,
+        headers: [['Location', fault.location]],
+        body: nothing,
+      }
+      return { ...changed, go: () => whole(changed, response, date) }
+    }
+    case 'slow-body':
+      return { ...answer, go: () => trickle(answer, fault.bytesPerSecond, response, date) }
     case 'wrong-value': {
       const changed = { ...answer, body: bytes(fault.value) }
       return { ...changed, go: () => whole(changed, response, date) }
@@ -54,6 +69,29 @@ function truncate({ status, headers, body }: MetadataResponse, response: ServerR
   const half = body.subarray(0, body.length >> 1)
   if (half.length === 0) socket?.end()
   else response.write(half, () => socket?.end())
+}
+
+/** Ends when the body is over, or when the client or the service goes away. */
+function trickle(
+  { status, headers, body }: MetadataResponse,
+  bytesPerSecond: number,
+  response: ServerResponse,
+  date: Date,
+): void {
+  response.writeHead(status, headerList(headers, body.length, status, date))
+  response.flushHeaders()
+  const piece = Math.max(1, Math.round((bytesPerSecond * PIECE_MS) / 1_000))
+  const everyMs = (piece * 1_000) / bytesPerSecond
+  let sent = 0
+  const next = (): void => {
+    response.write(body.subarray(sent, sent + piece))
+    sent += piece
+    if (sent < body.length) return
+    clearInterval(timer)
+    response.end()
+  }
+  const timer = setInterval(next, Math.min(everyMs, MAX_INTERVAL_MS))
+  response.once('close', () => clearInterval(timer))
 }
 
 /** The date is the service's, not the host's, so that a clock can be wrong on purpose. */

@@ -1,0 +1,83 @@
+import { BootwrightError } from '../../system/index.ts'
+
+/** TPM 2.0 Part 2: TPM_ST, TPM_RH, TPM_RS and the command codes that are needed here. */
+const ST_NO_SESSIONS = 0x8001
+const ST_SESSIONS = 0x8002
+const RH_LOCKOUT = 0x4000000a
+const RH_PLATFORM = 0x4000000c
+const RS_PW = 0x40000009
+const CC_CLEAR = 0x126
+const CC_DICTIONARY_ATTACK_PARAMETERS = 0x13a
+const CC_GET_CAPABILITY = 0x17a
+const CAP_TPM_PROPERTIES = 6
+const PT_PERMANENT = 0x200
+const PERMANENT_IN_LOCKOUT = 1 << 9
+const HEADER_BYTES = 10
+
+/** A session with an empty password. */
+const EMPTY_PASSWORD = words(9, RS_PW, 0, 0).subarray(0, 4 + 9)
+
+/** Forgets all keys and secrets of the owner (TPM 2.0 Part 3, TPM2_Clear), as firmware does it: with the platform's authority. */
+export function clearCommand(): Buffer {
+  return command(ST_SESSIONS, CC_CLEAR, Buffer.concat([words(RH_PLATFORM), EMPTY_PASSWORD]))
+}
+
+/**
+ * Sets how many failed authorisations lock the TPM (TPM2_DictionaryAttackParameters). 0 locks it at once, for as long as
+ * the number stays: nothing that has an authorisation with dictionary attack protection works any more.
+ */
+export function maxTriesCommand(maxTries: number): Buffer {
+  const parameters = words(maxTries, maxTries === 0 ? 0xffff_ffff : 1_000, 1_000)
+  return command(
+    ST_SESSIONS,
+    CC_DICTIONARY_ATTACK_PARAMETERS,
+    Buffer.concat([words(RH_LOCKOUT), EMPTY_PASSWORD, parameters]),
+  )
+}
+
+/** Asks for TPMA_PERMANENT. */
+export function permanentCommand(): Buffer {
+  return command(ST_NO_SESSIONS, CC_GET_CAPABILITY, words(CAP_TPM_PROPERTIES, PT_PERMANENT, 1))
+}
+
+/** Whether a TPM that answered {@link permanentCommand} so is locked. */
+export function isLockedOut(response: Uint8Array): boolean {
+  checkResponse('TPM2_GetCapability', response)
+  const bytes = Buffer.from(response)
+  // moreData, capability, count, property, value
+  if (bytes.length < HEADER_BYTES + 17) throw malformed('TPM2_GetCapability', bytes)
+  return (bytes.readUInt32BE(HEADER_BYTES + 13) & PERMANENT_IN_LOCKOUT) !== 0
+}
+
+/** Rejects with `TOOL_FAILED` when the TPM refused. */
+export function checkResponse(what: string, response: Uint8Array): void {
+  const bytes = Buffer.from(response)
+  if (bytes.length < HEADER_BYTES || bytes.readUInt32BE(2) !== bytes.length) throw malformed(what, bytes)
+  const code = bytes.readUInt32BE(6)
+  if (code === 0) return
+  throw new BootwrightError('TOOL_FAILED', `The TPM refused ${what} with 0x${code.toString(16)}`, {
+    hint: 'An owner or lockout password that the guest has set keeps others from this.',
+    detail: { code },
+  })
+}
+
+function malformed(what: string, bytes: Buffer): BootwrightError {
+  return new BootwrightError(
+    'MALFORMED_INPUT',
+    `The TPM answered ${what} with ${bytes.length} bytes that are no response`,
+  )
+}
+
+function command(tag: number, code: number, rest: Uint8Array): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES)
+  header.writeUInt16BE(tag, 0)
+  header.writeUInt32BE(HEADER_BYTES + rest.byteLength, 2)
+  header.writeUInt32BE(code, 6)
+  return Buffer.concat([header, rest])
+}
+
+function words(...values: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(values.length * 4)
+  for (const [index, value] of values.entries()) bytes.writeUInt32BE(value, index * 4)
+  return bytes
+}

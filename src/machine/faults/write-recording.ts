@@ -1,0 +1,81 @@
+import { constants } from 'node:fs'
+import { copyFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseWriteLog, type WriteLog } from '../../formats/index.ts'
+import type { Qmp } from '../qmp.ts'
+import { type BlockLayer, type BlockLayers, KEEPS_DISCARDS, nodeName } from './block-layers.ts'
+import { withOpenFile } from './open-file.ts'
+
+/** What was written to a machine's disk, and the disk as it was before. */
+export interface RecordedWrites {
+  /** A qcow2 disk that nobody writes to. */
+  readonly basePath: string
+  readonly logPath: string
+  /**
+   * Reads the log. Where the machine was paused or ended for it, QEMU has flushed as well: such a flush is the last entry.
+   * Rejects with `MALFORMED_INPUT`.
+   */
+  log(): Promise<WriteLog>
+}
+
+/** Every write, discard and flush is logged until {@link end}, or until the machine ends. */
+export interface WriteRecording extends RecordedWrites, AsyncDisposable {
+  /** Resolves when everything up to now is in the log. */
+  end(): Promise<void>
+}
+
+let recordings = 0
+
+/**
+ * Logs what is written to a machine's disk from now on (QEMU's `blklogwrites`). The machine is paused while the disk as it
+ * is now is put aside.
+ *
+ * @param directory the machine's own; the log and the base stay there
+ */
+export async function recordWrites(qmp: Qmp, layers: BlockLayers, directory: string): Promise<WriteRecording> {
+  recordings += 1
+  const basePath = join(directory, `writes-${recordings}.base.qcow2`)
+  const logPath = join(directory, `writes-${recordings}.log`)
+  const { running } = await qmp.execute('query-status')
+  // It completes and flushes all requests: the file is the disk.
+  await qmp.execute('stop')
+  let remove: () => Promise<void>
+  try {
+    await copyFile(join(directory, 'disk.qcow2'), basePath, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL)
+    await writeFile(logPath, '', { flag: 'wx' })
+    remove = await layers.push(logLayer(logPath))
+  } finally {
+    if (running) await qmp.execute('cont')
+  }
+  let ending: Promise<void> | undefined
+  const end = () => {
+    ending ??= remove()
+    return ending
+  }
+  return { ...recordedWrites({ basePath, logPath }), end, [Symbol.asyncDispose]: end }
+}
+
+/** A base and a log that a recording has left. */
+export function recordedWrites(paths: { basePath: string; logPath: string }): RecordedWrites {
+  return { ...paths, log: () => withOpenFile(paths.logPath, parseWriteLog) }
+}
+
+function logLayer(logPath: string): BlockLayer {
+  let isOld = false
+  return {
+    async open(qmp, below) {
+      const node = nodeName('log')
+      await qmp.execute('blockdev-add', {
+        'node-name': node,
+        driver: 'blklogwrites',
+        file: below,
+        log: { driver: 'file', filename: logPath },
+        // Put over another layer than before, it goes on where it was.
+        'log-append': isOld,
+        ...KEEPS_DISCARDS,
+      })
+      isOld = true
+      return [node]
+    },
+  }
+}
