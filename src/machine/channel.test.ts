@@ -1,39 +1,20 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
-import type { Socket } from 'node:net'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { duplexPair } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { GuestChannel } from './channel.ts'
-import { SERVE } from './channel-script.ts'
+import { CHANNEL_BANNER } from './channel-script.ts'
+import { isAlive, type ShellGuest, shellGuest } from './shell-guest.test-support.ts'
 
-let directory: string
-let guest: ChildProcess
+let guest: ShellGuest
 let channel: GuestChannel
 
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'bootwright-channel-'))
-  guest = spawn('sh', ['-c', SERVE], {
-    stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
-    env: { ...process.env, BOOTWRIGHT_CHANNEL_DIRECTORY: join(directory, 'run') },
-    detached: true,
-  })
-  channel = new GuestChannel(guest.stdio[3] as Socket)
+  guest = shellGuest()
+  channel = guest.channel
 })
 
-/** Ends the guest and all that it has started; it may have gone already. */
-function endGuest(): void {
-  try {
-    if (guest.pid !== undefined) process.kill(-guest.pid, 'SIGKILL')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
-}
-
-afterEach(() => {
-  endGuest()
-  rmSync(directory, { recursive: true, force: true })
-})
+afterEach(() => guest[Symbol.dispose]())
 
 const everyByte = Buffer.from(Array.from({ length: 256 }, (_, index) => index))
 
@@ -97,9 +78,27 @@ describe('GuestChannel', () => {
     expect((await channel.run(['no-such-program'])).exitCode).toBe(127)
   })
 
-  it('ends a command that takes too long', async () => {
-    const { exitCode } = await channel.run(['sleep', '1000'], { timeoutMs: 200 })
-    expect(exitCode).toBe(143)
+  it('ends a command that takes too long, and what that has started', async () => {
+    const mark = join(guest.directory, 'alive')
+    const command = ['sh', '-c', `sh -c 'echo $$ >${mark}; exec sleep 1000'; true`]
+    await expect(channel.run(command, { timeoutMs: 500 })).rejects.toMatchObject({
+      code: 'GUEST_COMMAND_FAILED',
+      message: expect.stringMatching(/did not end in the guest within 500 ms; it was ended with SIGTERM/),
+      detail: { timeoutMs: 500, exitCode: 143 },
+    })
+    const pid = readFileSync(mark, 'utf8').trim()
+    await expect.poll(() => isAlive(pid)).toBe(false)
+  })
+
+  it('says which signal has ended a command', async () => {
+    expect(await channel.run(['sh', '-c', 'kill -9 $$'])).toMatchObject({ exitCode: 137, signal: 'SIGKILL' })
+    expect(await channel.run(['sh', '-c', 'exit 77'])).not.toHaveProperty('signal')
+  })
+
+  it('gives commands the usual mask, and none of its own descriptors', async () => {
+    const { stdout } = await channel.run(['sh', '-c', 'umask; ls /proc/self/fd'])
+    expect(String(stdout).split('\n').slice(0, 4)).toEqual(['0022', '0', '1', '2'])
+    expect(String(stdout)).not.toContain('4')
   })
 
   it('ends a command whose caller has gone, and goes on', async () => {
@@ -111,7 +110,7 @@ describe('GuestChannel', () => {
   })
 
   it('writes a file whole, with its mode, and reads it back', async () => {
-    const path = join(directory, 'made on the way', 'file')
+    const path = join(guest.directory, 'made on the way', 'file')
     await channel.writeFile(path, everyByte, 0o600)
     expect(readFileSync(path).equals(everyByte)).toBe(true)
     expect(statSync(path).mode & 0o777).toBe(0o600)
@@ -133,8 +132,114 @@ describe('GuestChannel', () => {
 
   it('rejects what waits when the machine goes', async () => {
     const sleeping = channel.run(['sleep', '1000'])
-    endGuest()
+    guest.end()
     await expect(sleeping).rejects.toMatchObject({ code: 'GUEST_GONE' })
     await expect(channel.run(['true'])).rejects.toMatchObject({ code: 'GUEST_GONE' })
+  })
+
+  it('leaves nothing of a command behind', async () => {
+    await channel.run(['cat'], { input: everyByte })
+    await channel.run(['no-such-program'])
+    await expect.poll(() => readdirSync(guest.channelDirectory)).toEqual(['turn'])
+  })
+
+  it('outlives its own end in the guest: what waited is rejected, the next command runs', async () => {
+    await channel.ready()
+    const sleeping = channel.run(['sleep', '1000'])
+    sleeping.catch(() => undefined)
+    const reopened = channel.reopened()
+    guest.restart()
+    channel.guestClosed()
+    const waiting = channel.run(['echo', 'new'])
+    await expect(sleeping).rejects.toMatchObject({ code: 'GUEST_GONE' })
+    await reopened
+    expect(String((await waiting).stdout)).toBe('new\n')
+  })
+})
+
+describe('GuestChannel with an end that', () => {
+  const GUEST = 'a'.repeat(32)
+
+  function scripted(): { channel: GuestChannel; say(text: string): void; heard: () => string } {
+    const [ours, theirs] = duplexPair()
+    let heard = ''
+    theirs.on('data', (chunk: Buffer) => {
+      heard += chunk
+    })
+    return { channel: new GuestChannel(ours), say: (text) => theirs.write(text), heard: () => heard }
+  }
+  const BANNER = `\n${CHANNEL_BANNER}\n`
+  const settled = async () => {
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+  }
+
+  it('is away is not written to', async () => {
+    const { channel, say, heard } = scripted()
+    void channel.run(['true']).catch(() => undefined)
+    say('BdsDxe: loading Boot0001\n')
+    await settled()
+    expect(heard()).toBe('')
+    say(BANNER)
+    await expect.poll(heard).toMatch(/^run [0-9a-f]{32} true\n$/)
+    channel.guestClosed()
+    void channel.run(['false']).catch(() => undefined)
+    await settled()
+    expect(heard()).not.toContain('false')
+  })
+
+  it.for([
+    ['before', ['close', 'banner']],
+    ['after', ['banner', 'close']],
+  ])('breaks off in a reply comes back, with the news of its end %s the banner', async ([, order]) => {
+    const { channel, say, heard } = scripted()
+    say(BANNER)
+    const cut = channel.run(['cut'])
+    cut.catch(() => undefined)
+    await expect.poll(heard).toMatch(/cut\n$/)
+    const boundary = heard().split(' ')[1]
+    say(`${boundary} o\nhalf of what it`)
+    await settled()
+    for (const what of order ?? []) {
+      if (what === 'close') channel.guestClosed()
+      else say(BANNER)
+      await settled()
+    }
+    await expect(cut).rejects.toMatchObject({ code: 'GUEST_GONE' })
+    const next = channel.run(['next'])
+    await expect.poll(heard).toMatch(/next\n$/)
+    const again = heard().split(' ').at(-2)
+    say(`${again} x 0\n`)
+    expect((await next).exitCode).toBe(0)
+  })
+
+  it('restarts between replies is known by its banner alone, and the late news of its end changes nothing', async () => {
+    const { channel, say, heard } = scripted()
+    say(BANNER)
+    const lost = channel.run(['lost'])
+    lost.catch(() => undefined)
+    await expect.poll(heard).toMatch(/lost\n$/)
+    say(BANNER)
+    await expect(lost).rejects.toMatchObject({ code: 'GUEST_GONE' })
+    channel.guestClosed()
+    const next = channel.run(['next'])
+    await expect.poll(heard).toMatch(/next\n$/)
+    say(`${heard().split(' ').at(-2)} x 3\n`)
+    expect((await next).exitCode).toBe(3)
+  })
+
+  it('never answers is told apart from a command that takes long', { timeout: 20_000 }, async () => {
+    const { channel, say, heard } = scripted()
+    say(BANNER)
+    await expect(channel.run(['stuck'], { timeoutMs: 50 })).rejects.toMatchObject({ code: 'GUEST_SILENT' })
+    expect(heard()).toMatch(/stop TERM [0-9a-f]{32}\nstop KILL /)
+  })
+
+  it('speaks garbage does not confuse it', async () => {
+    const { channel, say, heard } = scripted()
+    say(`\xff\x00${'x'.repeat(100_000)}\n${GUEST} o\nnobody asked${GUEST}\n${GUEST} x 0\n${GUEST} q\n${BANNER}`)
+    const run = channel.run(['true'])
+    await expect.poll(heard).toMatch(/true\n$/)
+    say(`${heard().split(' ')[1]} x 5\n`)
+    expect((await run).exitCode).toBe(5)
   })
 })

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
-import { BootwrightError, quote } from '../system/index.ts'
+import { BootwrightError, describe } from '../system/index.ts'
+import { type Frame, FrameParser } from './channel-frames.ts'
 import { CHANNEL_BANNER } from './channel-script.ts'
+import { describeExit, type GuestExit, guestExit } from './guest-exit.ts'
+import { GuestProcess } from './guest-process.ts'
+import { commandLine, word } from './guest-words.ts'
 
-export interface GuestResult {
-  readonly exitCode: number
+export interface GuestResult extends GuestExit {
   readonly stdout: Buffer
   readonly stderr: Buffer
 }
@@ -13,42 +16,54 @@ export interface GuestRunOptions {
   readonly signal?: AbortSignal | undefined
   /** Bytes for standard input; without them it is empty. */
   readonly input?: string | Uint8Array
-  /** Ends the command in the guest after so long, SIGTERM first. */
+  /**
+   * Ends the command in the guest after so long, SIGTERM first, and rejects with `GUEST_COMMAND_FAILED`; with
+   * `GUEST_SILENT` when not even the guest's end of the channel answers any more.
+   */
   readonly timeoutMs?: number
 }
 
-/** Replies arrive in pieces of this grammar: status line, stdout up to the boundary, stderr up to the boundary. */
-interface Reply {
-  readonly boundary: string
-  readonly exitCode: number
-  /** What has come of the current part. */
-  pieces: Buffer[]
-  readonly parts: Buffer[]
+/** Who waits for frames under a boundary. */
+interface Waiting {
+  /** Returns whether that was the last one. */
+  receive(frame: Frame): boolean
+  fail(reason: BootwrightError): void
 }
 
-const NEWLINE = 0x0a
+/** After SIGTERM so long until SIGKILL, and then so long again until the channel itself counts as dead. */
+const PATIENCE_MS = 5_000
 
 /**
  * Runs commands in a guest through a shell at the other end of a virtio-serial port (see channel-script.ts).
  *
- * Several at once; output is binary-safe, standard output and standard error apart.
+ * Several at once; output is binary-safe, standard output and standard error apart. The guest's end may start anew, as it
+ * does in a reboot: what waited for it is rejected, and what comes then waits until it speaks.
  */
 export class GuestChannel {
   readonly #stream: Duplex
-  readonly #waiting = new Map<string, { resolve(result: GuestResult): void; reject(error: Error): void }>()
-  readonly #opened = Promise.withResolvers<void>()
-  #buffered: Buffer = Buffer.alloc(0)
-  #reply: Reply | undefined
+  readonly #parser: FrameParser
+  readonly #waiting = new Map<string, Waiting>()
+  #isOpen: boolean
+  /** The next time that the guest's end starts. */
+  #nextStart = Promise.withResolvers<void>()
+  /** Starts that only the banner has told of: the news that the guest's end had gone may come later. */
+  #unannounced = 0
   #gone: BootwrightError | undefined
 
   /** @param options.isOpen the guest's end has spoken before, to somebody else */
   constructor(stream: Duplex, options: { isOpen?: boolean } = {}) {
     this.#stream = stream
-    if (options.isOpen === true) this.#opened.resolve()
+    this.#isOpen = options.isOpen === true
+    this.#nextStart.promise.catch(() => undefined)
+    this.#parser = new FrameParser(CHANNEL_BANNER, {
+      onBanner: () => this.#start(),
+      onFrame: (frame) => {
+        if (this.#waiting.get(frame.boundary)?.receive(frame) === true) this.#waiting.delete(frame.boundary)
+      },
+    })
     stream.on('error', () => undefined)
-    stream.on('data', (chunk: Buffer) => this.#receive(chunk))
-    const close = () =>
-      this.#close(new BootwrightError('GUEST_GONE', 'The guest channel was closed: the machine is off'))
+    stream.on('data', (chunk: Buffer) => this.#parser.push(chunk))
+    const close = () => this.fail(new BootwrightError('GUEST_GONE', 'The guest channel was closed: the machine is off'))
     stream.once('end', close)
     stream.once('close', close)
   }
@@ -59,30 +74,43 @@ export class GuestChannel {
    * Nothing is sent before the guest's end has spoken: OVMF has a driver for virtio-serial and would swallow it.
    */
   async ready(signal?: AbortSignal): Promise<void> {
-    await this.#opened.promise
-    await this.#request((boundary) => [`hello ${boundary}\n`], signal)
+    await this.#request((boundary) => [`hello ${boundary}\n`], { signal })
+  }
+
+  /** Resolves when the guest's end starts the next time, as after a reboot. */
+  reopened(signal?: AbortSignal): Promise<void> {
+    if (this.#gone !== undefined) return Promise.reject(this.#gone)
+    return unlessAborted(this.#nextStart.promise, signal)
   }
 
   /** Runs argv; resolves with its exit status whatever that is. */
   async run(argv: readonly string[], options: GuestRunOptions = {}): Promise<GuestResult> {
-    if (argv.length === 0)
-      throw new BootwrightError('INVALID_ARGUMENT', 'Expected a command to run in the guest, found none')
+    const words = commandLine(argv)
     const input = options.input === undefined ? undefined : Buffer.from(options.input)
-    let name = ''
-    const result = this.#request((boundary) => {
-      name = boundary
-      const line = `run ${boundary} ${argv.map(word).join(' ')}\n`
+    const compose = (boundary: string) => {
+      const line = `run ${boundary} ${words}\n`
       return input === undefined ? [line] : [`put ${boundary} ${input.length}\n`, input, line]
-    }, options.signal)
-    if (options.timeoutMs === undefined) return result
-    const timer = setTimeout(() => this.#stream.write(`stop TERM ${name}\n`), options.timeoutMs)
-    const killer = setTimeout(() => this.#stream.write(`stop KILL ${name}\n`), options.timeoutMs + 5_000)
-    try {
-      return await result
-    } finally {
-      clearTimeout(timer)
-      clearTimeout(killer)
     }
+    const { signal, timeoutMs } = options
+    return timeoutMs === undefined
+      ? this.#request(compose, { signal })
+      : this.#limited(describe({ argv }), timeoutMs, (onSent) => this.#request(compose, { signal, onSent }))
+  }
+
+  /** Starts argv; its streams come as they are written. The signal kills it. */
+  async spawn(argv: readonly string[], options: { signal?: AbortSignal | undefined } = {}): Promise<GuestProcess> {
+    const words = commandLine(argv)
+    const { signal } = options
+    await this.#untilOpen(signal)
+    const boundary = newBoundary()
+    const process = new GuestProcess(boundary, (...parts) => this.#send(parts))
+    this.#waiting.set(boundary, process)
+    this.#send([`spawn ${boundary} ${words}\n`])
+    const abort = () => process.kill('SIGKILL')
+    signal?.addEventListener('abort', abort, { once: true })
+    const forget = () => signal?.removeEventListener('abort', abort)
+    process.exited.then(forget, forget)
+    return process
   }
 
   /** The bytes of a file in the guest. */
@@ -103,8 +131,9 @@ export class GuestChannel {
       )
     }
     const body = Buffer.from(bytes)
+    const place = word(path)
     const { exitCode, stderr } = await this.#request((boundary) => [
-      `store ${boundary} ${body.length} ${mode.toString(8)} ${word(path)}\n`,
+      `store ${boundary} ${body.length} ${mode.toString(8)} ${place}\n`,
       body,
     ])
     if (exitCode !== 0) {
@@ -115,93 +144,150 @@ export class GuestChannel {
     }
   }
 
-  /** Rejects everything that still waits, with the reason given. */
+  /** Rejects everything that still waits, with the reason given, and everything that comes later. */
   fail(reason: BootwrightError): void {
-    this.#close(reason)
-  }
-
-  #request(compose: (boundary: string) => (string | Buffer)[], signal?: AbortSignal): Promise<GuestResult> {
-    if (this.#gone !== undefined) return Promise.reject(this.#gone)
-    signal?.throwIfAborted()
-    const boundary = randomBytes(16).toString('hex')
-    return new Promise((resolve, reject) => {
-      const abort = () => {
-        this.#waiting.delete(boundary)
-        this.#stream.write(`stop KILL ${boundary}\n`)
-        reject(signal?.reason)
-      }
-      signal?.addEventListener('abort', abort, { once: true })
-      const settle = () => signal?.removeEventListener('abort', abort)
-      this.#waiting.set(boundary, {
-        resolve: (result) => {
-          settle()
-          resolve(result)
-        },
-        reject: (error) => {
-          settle()
-          reject(error)
-        },
-      })
-      for (const part of compose(boundary)) this.#stream.write(part)
-    })
-  }
-
-  #receive(chunk: Buffer): void {
-    this.#buffered = this.#buffered.length === 0 ? chunk : Buffer.concat([this.#buffered, chunk])
-    while (this.#step());
-  }
-
-  /** Takes one piece off the buffer; false when it is not whole yet. */
-  #step(): boolean {
-    const reply = this.#reply
-    if (reply === undefined) {
-      const end = this.#buffered.indexOf(NEWLINE)
-      if (end < 0) return false
-      const line = this.#buffered.subarray(0, end).toString('latin1')
-      const [boundary = '', status = ''] = line.split(' ')
-      this.#buffered = this.#buffered.subarray(end + 1)
-      if (line === CHANNEL_BANNER) this.#opened.resolve()
-      // Anything else is not ours: firmware that took the port for a console.
-      if (/^[0-9a-f]{32}$/.test(boundary)) this.#reply = { boundary, exitCode: Number(status), pieces: [], parts: [] }
-      return true
-    }
-    const end = this.#buffered.indexOf(`${reply.boundary}\n`, 0, 'latin1')
-    // The boundary may have come by half: that many bytes stay for the next look.
-    const taken = end < 0 ? Math.max(0, this.#buffered.length - reply.boundary.length) : end
-    reply.pieces.push(this.#buffered.subarray(0, taken))
-    if (end < 0) {
-      this.#buffered = this.#buffered.subarray(taken)
-      return false
-    }
-    this.#buffered = this.#buffered.subarray(end + reply.boundary.length + 1)
-    reply.parts.push(Buffer.concat(reply.pieces))
-    reply.pieces = []
-    const [stdout, stderr] = reply.parts
-    if (stdout !== undefined && stderr !== undefined) {
-      this.#reply = undefined
-      this.#waiting.get(reply.boundary)?.resolve({ exitCode: reply.exitCode, stdout, stderr })
-      this.#waiting.delete(reply.boundary)
-    }
-    return true
-  }
-
-  #close(reason: BootwrightError): void {
     if (this.#gone !== undefined) return
     this.#gone = reason
-    this.#opened.promise.catch(() => undefined)
-    this.#opened.reject(reason)
-    for (const waiting of this.#waiting.values()) waiting.reject(reason)
+    this.#isOpen = false
+    this.#nextStart.reject(reason)
+    this.#reject(reason)
+  }
+
+  /** To be told when the guest has closed its end: it was reset, or its end was killed. It may come back. */
+  guestClosed(): void {
+    if (this.#unannounced > 0) this.#unannounced--
+    else {
+      this.#lose()
+      // The banner of the next one may be in what seemed to be output of a command.
+      this.#parser.restart()
+    }
+  }
+
+  #start(): void {
+    if (this.#gone !== undefined) return
+    if (this.#isOpen) {
+      this.#unannounced++
+      this.#lose()
+    }
+    this.#isOpen = true
+    const started = this.#nextStart
+    this.#nextStart = Promise.withResolvers()
+    this.#nextStart.promise.catch(() => undefined)
+    started.resolve()
+  }
+
+  #lose(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    this.#reject(
+      new BootwrightError('GUEST_GONE', "The guest's end of the channel ended before the command did", {
+        hint: 'The guest was restarted, or something in it has killed bootwright-channel.service.',
+      }),
+    )
+  }
+
+  #reject(reason: BootwrightError): void {
+    const waiting = [...this.#waiting.values()]
     this.#waiting.clear()
+    for (const one of waiting) one.fail(reason)
+  }
+
+  async #untilOpen(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted()
+    if (this.#gone !== undefined) throw this.#gone
+    while (!this.#isOpen) await this.reopened(signal)
+  }
+
+  async #request(
+    compose: (boundary: string) => (string | Buffer)[],
+    options: { signal?: AbortSignal | undefined; onSent?: (boundary: string) => void } = {},
+  ): Promise<GuestResult> {
+    const { signal, onSent } = options
+    if (this.#isOpen) signal?.throwIfAborted()
+    else await this.#untilOpen(signal)
+    const boundary = newBoundary()
+    const reply = Promise.withResolvers<GuestResult>()
+    const output: Record<'o' | 'e', Buffer> = { o: Buffer.alloc(0), e: Buffer.alloc(0) }
+    this.#waiting.set(boundary, {
+      receive(frame) {
+        if (frame.kind === 'o' || frame.kind === 'e') output[frame.kind] = frame.data
+        if (frame.kind !== 'x') return false
+        reply.resolve({ ...guestExit(frame.exitCode), stdout: output.o, stderr: output.e })
+        return true
+      },
+      fail: reply.reject,
+    })
+    this.#send(compose(boundary))
+    onSent?.(boundary)
+    try {
+      return await unlessAborted(reply.promise, signal)
+    } finally {
+      // Nobody waits for it any more: nor may it go on.
+      if (this.#waiting.delete(boundary)) this.#stop('KILL', boundary)
+    }
+  }
+
+  async #limited(
+    command: string,
+    timeoutMs: number,
+    ask: (onSent: (boundary: string) => void) => Promise<GuestResult>,
+  ): Promise<GuestResult> {
+    const silent = Promise.withResolvers<never>()
+    const timers: NodeJS.Timeout[] = []
+    let isLate = false
+    const asked = ask((boundary) => {
+      const late = () => {
+        isLate = true
+        this.#stop('TERM', boundary)
+      }
+      const giveUp = () => {
+        this.#waiting.delete(boundary)
+        silent.reject(
+          new BootwrightError('GUEST_SILENT', `The guest did not answer ${command}, nor could it be ended there`, {
+            detail: { timeoutMs },
+          }),
+        )
+      }
+      timers.push(
+        setTimeout(late, timeoutMs),
+        setTimeout(() => this.#stop('KILL', boundary), timeoutMs + PATIENCE_MS),
+        setTimeout(giveUp, timeoutMs + 2 * PATIENCE_MS),
+      )
+    })
+    try {
+      const result = await Promise.race([asked, silent.promise])
+      if (!isLate) return result
+      throw new BootwrightError(
+        'GUEST_COMMAND_FAILED',
+        `${command} did not end in the guest within ${timeoutMs} ms; it was ended with ${describeExit(result)}`,
+        { detail: { timeoutMs, exitCode: result.exitCode } },
+      )
+    } finally {
+      for (const timer of timers) clearTimeout(timer)
+    }
+  }
+
+  #stop(signal: string, boundary: string): void {
+    this.#send([`stop ${signal} ${boundary}\n`])
+  }
+
+  #send(parts: readonly (string | Buffer)[]): void {
+    // While the guest's end is away there is nobody to tell, and firmware may listen in its place.
+    if (this.#isOpen) for (const part of parts) this.#stream.write(part)
   }
 }
 
-/** A word for the guest's shell. A request is one line, so a newline is written as a variable's content. */
-function word(text: string): string {
-  if (text.includes('\0'))
-    throw new BootwrightError('INVALID_ARGUMENT', 'An argument of a guest command contains a NUL byte')
-  if (!text.includes('\n')) return quote(text)
-  return text
-    .split('\n')
-    .map((part) => (part === '' ? '' : quote(part)))
-    .join('"$nl"')
+/** The promise, or the reason of the signal when that comes first. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+function newBoundary(): string {
+  return randomBytes(16).toString('hex')
 }

@@ -105,6 +105,21 @@ describe('ConsoleLog.lastLines()', () => {
     complaints.mockRestore()
   })
 
+  it('survives 100 MB without a pause, and shows their end', async () => {
+    const guest = new PassThrough()
+    const log = new ConsoleLog(guest)
+    const flood = Buffer.from('\x1b[1mall work and no play\x1b[0m \xff\xc3\r\n'.repeat(32_768), 'latin1')
+    const before = process.memoryUsage.rss()
+    for (let megabyte = 0; megabyte < 100; megabyte++) {
+      if (!guest.write(flood)) await new Promise((resolve) => guest.once('drain', resolve))
+    }
+    guest.write('\r\nthe end')
+    await settled()
+    expect(log.byteCount).toBe(100 * flood.length + '\r\nthe end'.length)
+    expect((await log.lastLines(2)).at(-1)).toBe('the end')
+    expect(process.memoryUsage.rss() - before).toBeLessThan(300 * 1024 * 1024)
+  })
+
   it('is empty for a guest that said nothing', async () => {
     expect(await consoleOf().log.lastLines(5)).toEqual([])
   })

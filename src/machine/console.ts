@@ -4,7 +4,8 @@ import xterm from '@xterm/headless'
 
 const COLUMNS = 160
 const ROWS = 50
-/** What is kept in memory; the raw bytes are all in the log file that QEMU writes. */
+/** What is kept in memory, at least; the raw bytes are all in the log file that QEMU writes. */
+const TAIL_BYTES = 256 * 1024
 const SCROLLBACK_LINES = 5_000
 /** A guest that never ends its line has it cut here. */
 const MAX_LINE_CHARACTERS = 16_384
@@ -15,14 +16,9 @@ const MAX_LINE_CHARACTERS = 16_384
  */
 export class ConsoleLog {
   readonly #stream: Duplex
-  readonly #terminal = new xterm.Terminal({
-    cols: COLUMNS,
-    rows: ROWS,
-    scrollback: SCROLLBACK_LINES,
-    allowProposedApi: true,
-    // It would complain on our own standard error about what a guest writes.
-    logLevel: 'off',
-  })
+  /** The last bytes as they came, for a terminal that is made when somebody looks. */
+  #tail: Buffer[] = []
+  #tailBytes = 0
   readonly #lineListeners = new Set<(line: string) => void>()
   readonly #byteListeners = new Set<(bytes: Uint8Array) => void>()
   readonly #decoder = new TextDecoder('utf-8')
@@ -63,19 +59,39 @@ export class ConsoleLog {
 
   /** The last lines of the rendered screen that are not blank, oldest first. */
   async lastLines(count: number): Promise<string[]> {
-    await new Promise<void>((resolve) => this.#terminal.write('', resolve))
-    const buffer = this.#terminal.buffer.active
+    const terminal = new xterm.Terminal({
+      cols: COLUMNS,
+      rows: ROWS,
+      scrollback: SCROLLBACK_LINES,
+      allowProposedApi: true,
+      // It would complain on our own standard error about what a guest writes.
+      logLevel: 'off',
+    })
+    const tail = Buffer.concat(this.#tail)
+    await new Promise<void>((resolve) => terminal.write(tail, resolve))
+    const buffer = terminal.buffer.active
     const lines: string[] = []
     for (let row = buffer.length - 1; row >= 0 && lines.length < count; row--) {
       const text = buffer.getLine(row)?.translateToString(true) ?? ''
       if (text.trim() !== '') lines.unshift(text)
     }
+    terminal.dispose()
     return lines
+  }
+
+  #remember(chunk: Buffer): void {
+    this.#tail.push(chunk)
+    this.#tailBytes += chunk.length
+    if (this.#tailBytes < 2 * TAIL_BYTES) return
+    // A copy: what is cut off is not to be kept by what is not.
+    const kept = Buffer.from(Buffer.concat(this.#tail).subarray(-TAIL_BYTES))
+    this.#tail = [kept]
+    this.#tailBytes = kept.length
   }
 
   #receive(chunk: Buffer): void {
     this.#bytes += chunk.length
-    this.#terminal.write(chunk)
+    this.#remember(chunk)
     const lines = (this.#partial + this.#decoder.decode(chunk, { stream: true })).split('\n')
     this.#partial = lines.pop() ?? ''
     if (this.#partial.length > MAX_LINE_CHARACTERS) {

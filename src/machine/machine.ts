@@ -1,9 +1,11 @@
-import { access, constants, copyFile } from 'node:fs/promises'
+import { access, constants, copyFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { BootwrightError } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
 import { manufactureTpm } from '../tpm/index.ts'
 import { makeOverlay } from './disk.ts'
+import type { DiskView } from './disk-view.ts'
+import type { EfiVariables } from './efi-variables.ts'
 import type { PrivateNetwork } from './network.ts'
 import { powerOn } from './power-on.ts'
 import type { RunningMachine } from './running-machine.ts'
@@ -25,6 +27,8 @@ export interface StartOptions {
   readonly signal?: AbortSignal | undefined
   /** A UNIX socket where a VNC client may look at the machine's screen. */
   readonly vncPath?: string
+  /** Called before the machine's first instruction: for faults and recordings that begin with it. */
+  readonly beforeStart?: (machine: RunningMachine) => Promise<void>
 }
 
 /** Configured, not running. Cheap to make, holds nothing that needs closing. */
@@ -47,6 +51,10 @@ export interface StoppedMachine extends AsyncDisposable {
   readonly directory: string
   /** Power on again with everything as it was left. */
   restart(options?: StartOptions): Promise<RunningMachine>
+  /** Its EFI variables, to read and to change. */
+  efiVariables(): Promise<EfiVariables>
+  /** Its disk, with the partition table. */
+  disk(): Promise<DiskView>
   /** Keeps the state directory when the scope is left. */
   keep(): Promise<void>
 }
@@ -74,19 +82,27 @@ export function machine(spec: MachineSpec, context: MachineContext): Machine {
     resume: (snapshot, options = {}) =>
       withState(
         options,
-        (state) => unpack(snapshot, context.toolchain, state.path, options.signal),
+        (state) => unpack(snapshot, context.toolchain, state.path, spec.tpm !== 'absent', options.signal),
         join(snapshot, SNAPSHOT_RAM),
       ),
   }
 }
 
-async function requireFiles({ image, firmware }: MachineSpec): Promise<void> {
-  await access(image.diskPath, constants.R_OK).catch((cause: Error) => {
-    throw new BootwrightError('IMAGE_INCOMPLETE', `Cannot read the disk of image "${image.name}": ${cause.message}`, {
-      cause,
-      hint: 'Build the image again.',
+async function requireFiles({ image, firmware, diskMiB }: MachineSpec): Promise<void> {
+  const { size } = await access(image.diskPath, constants.R_OK)
+    .then(() => stat(image.diskPath))
+    .catch((cause: Error) => {
+      throw new BootwrightError('IMAGE_INCOMPLETE', `Cannot read the disk of image "${image.name}": ${cause.message}`, {
+        cause,
+        hint: 'Build the image again.',
+      })
     })
-  })
+  if (diskMiB !== undefined && diskMiB * 1024 * 1024 < size) {
+    throw new BootwrightError(
+      'INVALID_ARGUMENT',
+      `Expected a disk of at least ${Math.ceil(size / 1024 / 1024)} MiB for image "${image.name}", found ${diskMiB}`,
+    )
+  }
   for (const path of [firmware.codePath, firmware.variablesPath]) {
     await access(path, constants.R_OK).catch((cause: Error) => {
       throw new BootwrightError('TOOL_MISSING', `Cannot read firmware "${firmware.name}": ${cause.message}`, {
@@ -106,7 +122,16 @@ async function prepare(
   const { toolchain } = context
   // All of them are over before the directory may go.
   const outcomes = await Promise.allSettled([
-    makeOverlay(toolchain, { backing: spec.image.diskPath, format: 'raw', path: join(state.path, 'disk.qcow2') }, signal),
+    makeOverlay(
+      toolchain,
+      {
+        backing: spec.image.diskPath,
+        format: 'raw',
+        path: join(state.path, 'disk.qcow2'),
+        ...(spec.diskMiB === undefined ? {} : { sizeMiB: spec.diskMiB }),
+      },
+      signal,
+    ),
     copyFile(spec.firmware.variablesPath, join(state.path, 'variables.fd')),
     spec.tpm === 'absent' ? undefined : manufactureTpm(toolchain, join(state.path, 'tpm'), spec.tpm.banks, signal),
   ])

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { BootwrightError, type NamespacedProcess } from '../system/index.ts'
 import { startTpm } from '../tpm/index.ts'
 import { channelCredentials } from './channel-script.ts'
+import { recordFault } from './faults/fault-record.ts'
 import type { MachineContext, StartOptions } from './machine.ts'
 import { measuredBy } from './measured-input.ts'
 import { restoreMemory } from './migration.ts'
@@ -50,6 +51,7 @@ export async function powerOn(
     tapName,
     descriptors: { qmp: 3, console: 4, channel: spec.channel ? 5 : undefined, tpm: tpm === undefined ? undefined : 6 },
     oemStrings: strings,
+    ...clockOf(spec),
     isIncoming: ramPath !== undefined,
     display: options.vncPath === undefined ? 'none' : { vnc: `unix:${options.vncPath}` },
   })
@@ -58,6 +60,9 @@ export async function powerOn(
     join(state.path, 'machine.json'),
     `${JSON.stringify({ schema: 1, name: context.name, argv, oemStrings: strings, measured: measuredBy(spec) }, null, 2)}\n`,
   )
+  if (spec.clockOffsetSeconds !== undefined) {
+    await recordFault(state.path, 'clock offset', { seconds: spec.clockOffsetSeconds })
+  }
   const logPath = join(state.path, 'qemu.log')
   const log = await open(logPath, 'a')
   const qmpLog = await open(join(state.path, 'qmp.log'), 'a')
@@ -81,6 +86,7 @@ export async function powerOn(
   const running = new RunningMachine({
     spec,
     name: context.name,
+    toolchain,
     state,
     qemu,
     tpm: tpm?.process,
@@ -92,9 +98,24 @@ export async function powerOn(
     powerOn: (again) => powerOn(spec, context, state, again),
   })
   if (ramPath !== undefined) await restoreMemory(qmp, ramPath)
+  await options.beforeStart?.(running)
   await qmp.execute('cont')
   scope.move()
   return running
+}
+
+/** Rejects with `INVALID_ARGUMENT` for a time that a real-time clock cannot show. */
+function clockOf({ clockOffsetSeconds: offset = 0 }: MachineSpec): { clockBase?: string } {
+  if (offset === 0) return {}
+  const at = new Date(Date.now() + offset * 1_000)
+  const year = Number.isNaN(at.getTime()) ? Number.NaN : at.getUTCFullYear()
+  if (!(year >= 1970 && year <= 9999)) {
+    throw new BootwrightError(
+      'INVALID_ARGUMENT',
+      `Expected a clock offset that ends between 1970 and 9999, found ${offset} s`,
+    )
+  }
+  return { clockBase: at.toISOString().slice(0, 19) }
 }
 
 /** Resolves when QEMU is ready to be told what to do; rejects with its own words when it ends instead. */

@@ -43,6 +43,12 @@ describe('qemuCommand()', () => {
     ])
   })
 
+  it('has the clock of the host, or the one that is given', () => {
+    expect(values(qemuCommand(spec, resources), '-rtc')).toEqual(['base=utc,clock=host'])
+    const later = qemuCommand(spec, { ...resources, clockBase: '2036-11-20T01:02:03' })
+    expect(values(later, '-rtc')).toEqual(['base=2036-11-20T01:02:03,clock=host'])
+  })
+
   it('never gives the disk of the image itself', () => {
     expect(qemuCommand(spec, resources).join(' ')).not.toContain(spec.image.diskPath)
   })
@@ -62,6 +68,7 @@ describe('qemuCommand()', () => {
       'virtio-blk-pci',
       'virtio-net-pci',
       'virtio-rng-pci',
+      'vmgenid',
       'virtio-serial-pci',
       'virtserialport',
       'tpm-crb',
@@ -71,12 +78,12 @@ describe('qemuCommand()', () => {
   it('leaves channel and TPM out, and the devices before them where they were', () => {
     const descriptors = { qmp: 3, console: 4, channel: undefined, tpm: undefined }
     const bare = values(qemuCommand(spec, { ...resources, descriptors }), '-device')
-    expect(bare).toEqual(values(qemuCommand(spec, resources), '-device').slice(0, 3))
+    expect(bare).toEqual(values(qemuCommand(spec, resources), '-device').slice(0, 4))
   })
 
   it('puts a screen behind all other devices', () => {
     const argv = qemuCommand(spec, { ...resources, display: { vnc: 'unix:/state/a,b' } })
-    expect(values(argv, '-device').at(-1)).toBe('VGA')
+    expect(values(argv, '-device').at(-1)).toBe('VGA,romfile=')
     expect(values(argv, '-display')).toEqual(['vnc=unix:/state/a,,b'])
   })
 

@@ -18,12 +18,23 @@ export interface QemuResources {
   /** Strings of SMBIOS type 11, in order. */
   readonly oemStrings: readonly string[]
   readonly display: { readonly vnc: string } | 'none'
+  /** UTC that its clock shows when it is started, as `YYYY-MM-DDThh:mm:ss`; that of the host when absent. */
+  readonly clockBase?: string
   /** Waits for memory and device state to be read, instead of starting with its firmware. */
   readonly isIncoming: boolean
 }
 
+/** The disk that the machine starts from: its node in QEMU's block graph, and the device that the guest sees. */
+export const SYSTEM_DISK = { node: 'disk-image', device: 'disk-device' } as const
+
+/** The backend of the machine's network card. */
+export const NETWORK_BACKEND = 'net'
+
 /** Name of the virtio-serial port of the guest channel, as in `/sys/class/virtio-ports/<port>/name`. */
 export const CHANNEL_PORT = 'bootwright.channel'
+
+/** That port's device in QEMU, as in its events. */
+export const CHANNEL_DEVICE = 'channel'
 
 /**
  * The QEMU command line of a machine: q35, OVMF, virtio. The order of devices decides their PCI slots and so what the
@@ -43,7 +54,7 @@ export function qemuCommand(spec: MachineSpec, resources: QemuResources): string
     '-smp', String(spec.cores),
     '-m', String(spec.memoryMiB),
     '-uuid', spec.uuid,
-    '-rtc', 'base=utc,clock=host',
+    '-rtc', `base=${resources.clockBase ?? 'utc'},clock=host`,
     '-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${doubleCommas(spec.firmware.codePath)}`,
     '-drive', `if=pflash,unit=1,format=raw,file=${doubleCommas(resources.variablesPath)}`,
     ...(spec.firmware.needsSmm ? ['-global', 'driver=cfi.pflash01,property=secure,value=on'] : []),
@@ -53,17 +64,18 @@ export function qemuCommand(spec: MachineSpec, resources: QemuResources): string
     '-chardev', `socket,id=console,fd=${descriptors.console},logfile=${doubleCommas(resources.consoleLogPath)},logappend=on`,
     '-serial', 'chardev:console',
 
-    '-drive', `if=none,id=disk,format=qcow2,discard=unmap,file=${doubleCommas(resources.overlayPath)}`,
-    '-device', 'virtio-blk-pci,drive=disk,bootindex=1',
-    '-netdev', `tap,id=net,ifname=${resources.tapName},script=no,downscript=no`,
+    '-drive', `if=none,id=disk,node-name=${SYSTEM_DISK.node},format=qcow2,discard=unmap,file=${doubleCommas(resources.overlayPath)}`,
+    '-device', `virtio-blk-pci,id=${SYSTEM_DISK.device},drive=disk,bootindex=1`,
+    '-netdev', `tap,id=${NETWORK_BACKEND},ifname=${resources.tapName},script=no,downscript=no`,
     // Without its option ROM the network card leaves PCR 2 alone.
-    '-device', `virtio-net-pci,netdev=net,mac=${spec.macAddress},romfile=`,
+    '-device', `virtio-net-pci,netdev=${NETWORK_BACKEND},mac=${spec.macAddress},romfile=`,
     '-device', 'virtio-rng-pci',
+    '-device', `vmgenid,guid=${spec.generationId}`,
     ...channelArguments(descriptors.channel),
     ...tpmArguments(descriptors.tpm),
-    ...(resources.display === 'none'
-      ? ['-display', 'none']
-      : ['-device', 'VGA', '-display', `vnc=${doubleCommas(resources.display.vnc)}`]),
+    // Its option ROM is for a BIOS; without it the screen leaves PCR 2 alone.
+    ...(resources.display === 'none' && spec.screen !== true ? [] : ['-device', 'VGA,romfile=']),
+    '-display', resources.display === 'none' ? 'none' : `vnc=${doubleCommas(resources.display.vnc)}`,
     ...smbiosArguments(spec.smbios, resources.oemStrings),
     // Nothing runs until everything that listens is connected.
     '-S',
@@ -77,7 +89,7 @@ function channelArguments(descriptor: number | undefined): string[] {
   return [
     '-device', 'virtio-serial-pci',
     '-chardev', `socket,id=channel,fd=${descriptor}`,
-    '-device', `virtserialport,chardev=channel,name=${CHANNEL_PORT},id=channel`,
+    '-device', `virtserialport,chardev=channel,name=${CHANNEL_PORT},id=${CHANNEL_DEVICE}`,
   ]
 }
 

@@ -23,6 +23,19 @@ export interface QmpCommands {
   migrate: { arguments: { uri: string }; returns: unknown }
   'migrate-incoming': { arguments: { uri: string }; returns: unknown }
   'query-migrate': { arguments: undefined; returns: { status?: string; 'error-desc'?: string } }
+  'human-monitor-command': { arguments: { 'command-line': string }; returns: string }
+  set_link: { arguments: { name: string; up: boolean }; returns: unknown }
+  'object-add': { arguments: Readonly<Record<string, unknown>> & { 'qom-type': string; id: string }; returns: unknown }
+  'object-del': { arguments: { id: string }; returns: unknown }
+  'chardev-add': { arguments: { id: string; backend: Readonly<Record<string, unknown>> }; returns: unknown }
+  'chardev-remove': { arguments: { id: string }; returns: unknown }
+  'blockdev-add': { arguments: Readonly<Record<string, unknown>> & { 'node-name': string }; returns: unknown }
+  'blockdev-del': { arguments: { 'node-name': string }; returns: unknown }
+  'qom-set': { arguments: { path: string; property: string; value: unknown }; returns: unknown }
+  'send-key': {
+    arguments: { keys: readonly { type: 'qcode'; data: string }[]; 'hold-time'?: number }
+    returns: unknown
+  }
   screendump: { arguments: { filename: string; format: 'png' }; returns: unknown }
 }
 

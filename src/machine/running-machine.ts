@@ -1,21 +1,36 @@
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { BootwrightError, type NamespacedProcess } from '../system/index.ts'
+import type { Toolchain } from '../toolchain/index.ts'
 import { BootWatch } from './boot-watch.ts'
 import { GuestChannel, type GuestResult, type GuestRunOptions } from './channel.ts'
 import { ConsoleLog } from './console.ts'
-import { failureOn } from './console-signs.ts'
+import { copyIn } from './copy-in.ts'
+import { copyOut } from './copy-out.ts'
+import { MachineFaults } from './faults/machine-faults.ts'
+import { type CommandOutput, checkedOutput, type Guest, type WaitOptions } from './guest.ts'
+import type { GuestProcess } from './guest-process.ts'
+import { firmwareEventLog, type GuestTpm, guestTpm } from './guest-tpm.ts'
+import { type JournalEntry, type JournalOptions, journal } from './journal.ts'
 import type { StartOptions, StoppedMachine } from './machine.ts'
+import { MachineFailure } from './machine-failure.ts'
 import type { MeasuredInput } from './measured-input.ts'
 import { saveMemory } from './migration.ts'
+import { type KexecOptions, kexec, reboot, softReboot } from './power.ts'
+import { CHANNEL_DEVICE } from './qemu-command.ts'
 import type { Qmp } from './qmp.ts'
+import { screenshot, sendKey, type } from './screen.ts'
 import { SNAPSHOT_RAM } from './snapshot.ts'
 import type { MachineSpec } from './spec.ts'
 import type { StateDirectory } from './state-directory.ts'
+import { stoppedMachine } from './stopped-machine.ts'
+import { failedUnits, unitActive, unitFailed } from './units.ts'
+import { type VarlinkClient, varlink } from './varlink.ts'
 
 interface Parts {
   readonly spec: MachineSpec
   readonly name: string
+  readonly toolchain: Toolchain
   readonly state: StateDirectory
   readonly qemu: NamespacedProcess
   readonly tpm: NamespacedProcess | undefined
@@ -28,29 +43,21 @@ interface Parts {
   powerOn(options: StartOptions): Promise<RunningMachine>
 }
 
-export interface CommandOutput {
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** How many console lines an error shows. */
-const SHOWN_LINES = 12
-/** A failure is rarely one line: what follows it on the console belongs to the story. */
-const STORY_MS = 500
-
 /** One power-on. Leaving the scope cuts the power and discards the state, unless it is kept. */
-export class RunningMachine implements AsyncDisposable {
+export class RunningMachine implements Guest, AsyncDisposable {
   readonly spec: MachineSpec
   readonly name: string
   readonly console: ConsoleLog
+  /** What can be made to go wrong with it. */
+  readonly faults: MachineFaults
   readonly qmp: Qmp
   /** What this machine itself adds to the measurements of its image. */
   readonly measured: readonly MeasuredInput[]
+  /** Its TPM, as the guest sees it. */
+  readonly tpm: GuestTpm
   readonly #parts: Parts
   readonly #channel: GuestChannel | undefined
-  readonly #failed = Promise.withResolvers<never>()
-  #failure: BootwrightError | undefined
-  #isStopping = false
+  readonly #failure: MachineFailure
   /** A stopped machine takes the state over. */
   #ownsState = true
 
@@ -60,30 +67,17 @@ export class RunningMachine implements AsyncDisposable {
     this.name = parts.name
     this.qmp = parts.qmp
     this.measured = parts.measured
+    this.faults = new MachineFaults(this, { endTpm: async () => parts.tpm?.end() })
     this.console = new ConsoleLog(parts.consoleSocket)
-    this.#channel = parts.channelSocket === undefined ? undefined : new GuestChannel(parts.channelSocket, { isOpen: parts.isResumed })
-    // Nobody has to wait for it.
-    this.#failed.promise.catch(() => undefined)
-    this.console.onLine((line) => {
-      const failure = failureOn(this.name, line)
-      if (failure !== undefined) void this.#fail(failure, STORY_MS)
+    this.#channel =
+      parts.channelSocket === undefined ? undefined : new GuestChannel(parts.channelSocket, { isOpen: parts.isResumed })
+    this.tpm = guestTpm(this)
+    this.qmp.onEvent(({ event, data }) => {
+      if (event !== 'VSERPORT_CHANGE') return
+      const port = data as { id: string; open: boolean }
+      if (port.id === CHANNEL_DEVICE && !port.open) this.#channel?.guestClosed()
     })
-    void parts.qemu.ended.then(({ exitCode, signal }) => {
-      if (this.#isStopping) return
-      const isClean = exitCode === 0
-      void this.#fail(
-        isClean
-          ? new BootwrightError('GUEST_GONE', `Machine "${this.name}" switched itself off`)
-          : new BootwrightError(
-              'HELPER_EXITED',
-              `QEMU of machine "${this.name}" ended with ${signal ?? `status ${exitCode}`}`,
-              {
-                hint: `Its own words are in ${parts.state.path}/qemu.log.`,
-              },
-            ),
-        0,
-      )
-    })
+    this.#failure = new MachineFailure(this, parts.qemu, (failure) => this.#channel?.fail(failure))
   }
 
   /** Where its disk, variable store, TPM state and logs are. */
@@ -93,7 +87,7 @@ export class RunningMachine implements AsyncDisposable {
 
   /** The failure that the console, QEMU or the guest has shown, if any. */
   get failure(): BootwrightError | undefined {
-    return this.#failure
+    return this.#failure.error
   }
 
   /**
@@ -101,13 +95,13 @@ export class RunningMachine implements AsyncDisposable {
    * cannot get there any more (panic, emergency mode, refusal by the firmware), and with `BOOT_STALLED` when nothing has
    * moved for `idleMs`.
    */
-  async booted(options: { signal?: AbortSignal | undefined; idleMs?: number } = {}): Promise<string> {
+  async booted(options: WaitOptions = {}): Promise<string> {
     await using watch = new BootWatch(this, options)
     try {
-      await Promise.race([this.#needChannel().ready(watch.signal), this.#failed.promise, watch.stalled])
+      await Promise.race([this.#needChannel().ready(watch.signal), this.#failure.promise, watch.stalled])
       watch.guestAnswers()
       const waiting = this.#needChannel().run(['systemctl', 'is-system-running', '--wait'], { signal: watch.signal })
-      const { stdout, stderr } = await Promise.race([waiting, this.#failed.promise, watch.stalled])
+      const { stdout, stderr } = await Promise.race([waiting, this.#failure.promise, watch.stalled])
       const state = stdout.toString().trim()
       if (state !== '') return state
       throw new BootwrightError(
@@ -122,78 +116,117 @@ export class RunningMachine implements AsyncDisposable {
 
   /** Runs argv in the guest; no shell, so nothing to quote. Rejects with `GUEST_COMMAND_FAILED` on a non-zero exit. */
   async run(argv: readonly string[], options: GuestRunOptions = {}): Promise<CommandOutput> {
-    const { exitCode, stdout, stderr } = await this.runUnchecked(argv, options)
-    if (exitCode !== 0) {
-      const said = (stderr.toString().trim() || stdout.toString().trim()).split('\n').slice(-5).join('\n')
-      throw new BootwrightError(
-        'GUEST_COMMAND_FAILED',
-        `${argv.join(' ')} failed in the guest with status ${exitCode}: ${said}`,
-        {
-          detail: { exitCode },
-        },
-      )
-    }
-    return { stdout: stdout.toString(), stderr: stderr.toString() }
+    return checkedOutput(argv, await this.runUnchecked(argv, options))
   }
 
   /** Runs argv in the guest whatever its exit status; output as bytes. */
-  runUnchecked(argv: readonly string[], options: GuestRunOptions = {}): Promise<GuestResult> {
-    return Promise.race([this.#needChannel().run(argv, options), this.#failed.promise])
+  async runUnchecked(argv: readonly string[], options: GuestRunOptions = {}): Promise<GuestResult> {
+    return this.#needChannel().run(argv, options)
   }
 
-  readFile(path: string): Promise<Buffer> {
-    return Promise.race([this.#needChannel().readFile(path), this.#failed.promise])
+  /** Starts argv in the guest, with streams that are alive; `exited` tells how it ended. The signal kills it. */
+  async spawn(argv: readonly string[], options: { signal?: AbortSignal | undefined } = {}): Promise<GuestProcess> {
+    return this.#needChannel().spawn(argv, options)
   }
 
-  writeFile(path: string, bytes: string | Uint8Array, mode?: number): Promise<void> {
-    return Promise.race([this.#needChannel().writeFile(path, bytes, mode), this.#failed.promise])
+  async readFile(path: string): Promise<Buffer> {
+    return this.#needChannel().readFile(path)
+  }
+
+  /** Writes a file in the guest, aside and renamed; makes its directories. */
+  async writeFile(path: string, bytes: string | Uint8Array, mode?: number): Promise<void> {
+    return this.#needChannel().writeFile(path, bytes, mode)
+  }
+
+  /** Copies a file or directory to `guestPath`, the name of the copy ({@link copyIn}). */
+  copyIn(hostPath: string, guestPath: string): Promise<void> {
+    return copyIn(this, this.#parts.toolchain, hostPath, guestPath)
+  }
+
+  /** Copies a file or directory to `hostPath`, the name of the copy ({@link copyOut}). */
+  copyOut(guestPath: string, hostPath: string): Promise<void> {
+    return copyOut(this, this.#parts.toolchain, guestPath, hostPath)
   }
 
   /** Resolves when the unit is active; rejects at once with `GUEST_UNIT_FAILED` when it fails. */
-  async unitActive(name: string, options: { signal?: AbortSignal | undefined; idleMs?: number } = {}): Promise<void> {
-    await using watch = new BootWatch(this, options)
-    for (;;) {
-      const asked = this.#needChannel().run(
-        ['systemctl', 'show', '--property=ActiveState,Result,LoadState', '--', name],
-        {
-          signal: watch.signal,
-        },
-      )
-      const { stdout } = await Promise.race([asked, this.#failed.promise, watch.stalled])
-      const facts = new Map(
-        stdout
-          .toString()
-          .trim()
-          .split('\n')
-          .map((line) => line.split('=', 2) as [string, string]),
-      )
-      const state = facts.get('ActiveState')
-      if (state === 'active') return
-      if (state === 'failed' || facts.get('LoadState') === 'not-found') {
-        throw new BootwrightError(
-          'GUEST_UNIT_FAILED',
-          `Expected ${name} to become active, found it ${state} (${facts.get('Result')})`,
-          {
-            hint: `\`systemctl status ${name}\` in the guest tells more.`,
-            detail: { unit: name },
-          },
-        )
-      }
-      watch.saw(`${name} ${state}`)
-      await watch.pause(250)
-    }
+  unitActive(name: string, options: WaitOptions = {}): Promise<void> {
+    return unitActive(this, name, options)
+  }
+
+  /** Resolves when the unit has failed; rejects at once with `GUEST_UNIT_FAILED` when it has ended well. */
+  unitFailed(name: string, options: WaitOptions = {}): Promise<void> {
+    return unitFailed(this, name, options)
+  }
+
+  /** Names of the units that have failed, sorted. */
+  failedUnits(): Promise<string[]> {
+    return failedUnits(this)
+  }
+
+  /** Entries of the journal from the start of this boot, and then as they come; leaving the loop ends it. */
+  journal(options: JournalOptions = {}): AsyncGenerator<JournalEntry, void, undefined> {
+    return journal(this, options)
+  }
+
+  /** A client of a varlink service in the guest, by the path of its socket. */
+  varlink(address: string): VarlinkClient {
+    return varlink(this, address)
+  }
+
+  /** The firmware's event log as bytes, for `parseEventLog`. */
+  eventLog(): Promise<Buffer> {
+    return firmwareEventLog(this)
+  }
+
+  /** Restarts the guest through its firmware; resolves when its channel answers again, before it has {@link booted}. */
+  async reboot(options: WaitOptions = {}): Promise<void> {
+    await this.#race(reboot(this, this.#needChannel(), options))
+  }
+
+  /** Restarts userspace under the running kernel; resolves when the channel answers again. */
+  async softReboot(options: WaitOptions = {}): Promise<void> {
+    await this.#race(softReboot(this, this.#needChannel(), options))
+  }
+
+  /** Goes on with another kernel, without the firmware; resolves when the channel answers again. */
+  async kexec(options: KexecOptions = {}): Promise<void> {
+    await this.#race(kexec(this, this.#needChannel(), options))
+  }
+
+  /** Stops the machine's processors, and with them all that waits for the guest, until {@link resume}. */
+  async pause(): Promise<void> {
+    await this.qmp.execute('stop')
+  }
+
+  async resume(): Promise<void> {
+    await this.qmp.execute('cont')
+  }
+
+  /** What its screen shows, as PNG; for a machine with `screen: true`. */
+  screenshot(path?: string): Promise<Buffer> {
+    return screenshot(this, path)
+  }
+
+  /** Types on its keyboard (US layout); to type on the serial console, use `console.write`. */
+  type(text: string): Promise<void> {
+    return type(this.qmp, text)
+  }
+
+  /** Presses keys together, as `ctrl-alt-delete`. */
+  sendKey(keys: string): Promise<void> {
+    return sendKey(this.qmp, keys)
   }
 
   /**
    * Shuts the guest down in order; resolves when it is off. Rejects with the failure that keeps it from that, and with
    * `BOOT_STALLED` when nothing has moved for `idleMs`.
    */
-  async powerOff(options: { signal?: AbortSignal | undefined; idleMs?: number } = {}): Promise<StoppedMachine> {
-    this.#isStopping = true
+  async powerOff(options: WaitOptions = {}): Promise<StoppedMachine> {
+    this.#failure.expectEnd()
     await using watch = new BootWatch(this, options)
     if (this.#channel === undefined) await this.qmp.execute('system_powerdown')
     else void this.#channel.run(['systemctl', 'poweroff']).catch(() => undefined)
-    await Promise.race([this.#parts.qemu.ended, this.#failed.promise, watch.stalled])
+    await Promise.race([this.#parts.qemu.ended, this.#failure.promise, watch.stalled])
     return this.#stopped()
   }
 
@@ -230,27 +263,12 @@ export class RunningMachine implements AsyncDisposable {
   }
 
   /** An error of this machine, with the last lines of its console. */
-  async explain(error: BootwrightError): Promise<BootwrightError> {
-    const lines = await this.console.lastLines(SHOWN_LINES)
-    const story = lines.length === 0 ? 'Its console is empty.' : `The end of its console:\n  ${lines.join('\n  ')}`
-    return new BootwrightError(error.code, `${error.message}\n${story}`, {
-      ...(error.hint === undefined ? {} : { hint: error.hint }),
-      detail: { ...error.detail, directory: this.directory },
-      cause: error.cause,
-    })
-  }
-
-  async #fail(failure: BootwrightError, afterMs: number): Promise<void> {
-    if (this.#failure !== undefined) return
-    this.#failure = failure
-    await new Promise((resolve) => setTimeout(resolve, afterMs))
-    this.#failure = await this.explain(failure)
-    this.#channel?.fail(this.#failure)
-    this.#failed.reject(this.#failure)
+  explain(error: BootwrightError): Promise<BootwrightError> {
+    return this.#failure.explain(error)
   }
 
   async #end(): Promise<void> {
-    this.#isStopping = true
+    this.#failure.expectEnd()
     if (!this.qmp.isClosed) {
       const quitting = this.qmp.execute('quit').catch(() => undefined)
       const patience = new Promise((resolve) => setTimeout(resolve, 2_000).unref())
@@ -262,23 +280,13 @@ export class RunningMachine implements AsyncDisposable {
 
   async #stopped(): Promise<StoppedMachine> {
     await this.#parts.tpm?.ended
-    const { spec, name, state, powerOn } = this.#parts
     this.#ownsState = false
-    let isOurs = true
-    return {
-      spec,
-      name,
-      directory: state.path,
-      async restart(options = {}) {
-        const running = await powerOn(options)
-        isOurs = false
-        return running
-      },
-      keep: () => state.keep(),
-      async [Symbol.asyncDispose]() {
-        if (isOurs) await state[Symbol.asyncDispose]()
-      },
-    }
+    return stoppedMachine(this.#parts)
+  }
+
+  /** What the console shows of a failure comes before what the wait itself finds out. */
+  #race<T>(wait: Promise<T>): Promise<T> {
+    return Promise.race([wait, this.#failure.promise])
   }
 
   #needChannel(): GuestChannel {

@@ -1,0 +1,82 @@
+import { BootwrightError, type NamespacedProcess } from '../system/index.ts'
+import type { ConsoleLog } from './console.ts'
+import { failureOn } from './console-signs.ts'
+
+/** How many console lines an error shows. */
+const SHOWN_LINES = 12
+/** A failure is rarely one line: what follows it on the console belongs to the story. */
+const STORY_MS = 500
+
+/** Watches a machine for what ends it against the will of its user: signs on its console, and the end of QEMU. */
+export class MachineFailure {
+  /** Rejects with the failure; never resolves. */
+  readonly promise: Promise<never>
+  readonly #machine: { readonly name: string; readonly directory: string; readonly console: ConsoleLog }
+  readonly #onFailure: (failure: BootwrightError) => void
+  readonly #reject: (failure: BootwrightError) => void
+  #error: BootwrightError | undefined
+  #isEndExpected = false
+
+  constructor(
+    machine: { readonly name: string; readonly directory: string; readonly console: ConsoleLog },
+    qemu: NamespacedProcess,
+    onFailure: (failure: BootwrightError) => void,
+  ) {
+    this.#machine = machine
+    this.#onFailure = onFailure
+    const { promise, reject } = Promise.withResolvers<never>()
+    this.promise = promise
+    this.#reject = reject
+    // Nobody has to wait for it.
+    promise.catch(() => undefined)
+    machine.console.onLine((line) => {
+      const failure = failureOn(machine.name, line)
+      if (failure !== undefined) void this.#fail(failure, STORY_MS)
+    })
+    void qemu.ended.then(({ exitCode, signal }) => {
+      if (!this.#isEndExpected) void this.#fail(this.#ended(exitCode, signal), 0)
+    })
+  }
+
+  /** The failure seen up to now. */
+  get error(): BootwrightError | undefined {
+    return this.#error
+  }
+
+  /** From now on QEMU may end. */
+  expectEnd(): void {
+    this.#isEndExpected = true
+  }
+
+  /** An error of the machine, with the last lines of its console. */
+  async explain(error: BootwrightError): Promise<BootwrightError> {
+    const lines = await this.#machine.console.lastLines(SHOWN_LINES)
+    const story = lines.length === 0 ? 'Its console is empty.' : `The end of its console:\n  ${lines.join('\n  ')}`
+    return new BootwrightError(error.code, `${error.message}\n${story}`, {
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+      detail: { ...error.detail, directory: this.#machine.directory },
+      cause: error.cause,
+    })
+  }
+
+  #ended(exitCode: number | null, signal: string | null): BootwrightError {
+    const { name, directory } = this.#machine
+    if (exitCode === 0) return new BootwrightError('GUEST_GONE', `Machine "${name}" switched itself off`)
+    return new BootwrightError(
+      'HELPER_EXITED',
+      `QEMU of machine "${name}" ended with ${signal ?? `status ${exitCode}`}`,
+      {
+        hint: `Its own words are in ${directory}/qemu.log.`,
+      },
+    )
+  }
+
+  async #fail(failure: BootwrightError, afterMs: number): Promise<void> {
+    if (this.#error !== undefined) return
+    this.#error = failure
+    await new Promise((resolve) => setTimeout(resolve, afterMs))
+    this.#error = await this.explain(failure)
+    this.#onFailure(this.#error)
+    this.#reject(this.#error)
+  }
+}
