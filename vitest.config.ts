@@ -9,6 +9,9 @@ const machines = Math.max(
   Math.min(Math.floor(availableParallelism() / MACHINE_CORES), Math.floor(freemem() / MACHINE_BYTES)),
 )
 
+/** `bootwright test --jobs N`; machines also wait for room on the host, see src/testing/room.ts. */
+const jobs = Number(process.env.BOOTWRIGHT_JOBS)
+
 export default defineConfig({
   test: {
     projects: [
@@ -22,7 +25,7 @@ export default defineConfig({
           // Waits follow progress; this only ends what forgot to.
           testTimeout: 600_000,
           hookTimeout: 600_000,
-          maxWorkers: machines,
+          maxWorkers: jobs > 0 ? jobs : machines,
           sequence: { groupOrder: 1 },
         },
       },

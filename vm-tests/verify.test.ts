@@ -62,13 +62,33 @@ describe('verify', () => {
     expect(check(report, 'imds-hostname')?.found).toContain('impostor.example')
   })
 
-  it('names the unit that failed', async () => {
+  it('names the unit that failed, and the PCR that it extended without a word in a log', async () => {
     const report = await verified(await builtImage('minimal'), {
-      spec: extraUnit('broken.service', ['[Service]', 'Type=oneshot', 'ExecStart=/bin/false']),
+      spec: extraUnit('broken.service', [
+        '[Service]',
+        'Type=oneshot',
+        `ExecStart=/bin/sh -c "echo ${extendPcr(14).toString('base64')} | base64 -d >/dev/tpmrm0; false"`,
+      ]),
     })
-    expect(failures(report)).toContain('failed-units')
+    expect(failures(report)).toEqual(['system-state', 'failed-units', 'journal-errors', 'event-log'])
     expect(check(report, 'failed-units')?.found).toBe('broken.service')
     expect(check(report, 'system-state')?.found).toBe('degraded')
+    expect(check(report, 'event-log')?.evidence[0]).toMatch(/^PCR 14 \(sha256\): replayed 0{64}, found (?!0{64})/i)
+    expect(runHolds(report)).toBe(false)
+  })
+
+  it('names the TPM that the kernel does not find, and the cloud that nobody can recognise', async () => {
+    const report = await verified(await builtImage('cloud'), {
+      cloud: 'aws',
+      spec: {
+        smbios: {},
+        kernelCommandLineExtra: ['initcall_blacklist=crb_acpi_driver_init', 'systemd.tpm2_wait=0'],
+      },
+    })
+    expect(failures(report)).toEqual(
+      expect.arrayContaining(['tpm-present', 'cloud-recognised', 'imds-hostname', 'imds-credentials']),
+    )
+    expect(check(report, 'tpm-present')?.found).toBe('none')
     expect(runHolds(report)).toBe(false)
   })
 
@@ -91,6 +111,21 @@ describe('verify', () => {
     expect(runHolds(report)).toBe(false)
   })
 })
+
+/** TPM2_PCR_Extend of the SHA-256 bank with an empty password (TPM 2.0 Library, Part 3, 22.2). */
+function extendPcr(pcr: number): Buffer {
+  const command = Buffer.alloc(65)
+  command.writeUInt16BE(0x8002, 0) // TPM_ST_SESSIONS
+  command.writeUInt32BE(command.length, 2)
+  command.writeUInt32BE(0x182, 6) // TPM_CC_PCR_Extend
+  command.writeUInt32BE(pcr, 10)
+  command.writeUInt32BE(9, 14) // size of the authorization
+  command.writeUInt32BE(0x40000009, 18) // TPM_RS_PW, no nonce, no attributes, no password
+  command.writeUInt32BE(1, 27) // one digest
+  command.writeUInt16BE(0x000b, 31) // TPM_ALG_SHA256
+  command.fill(0x62, 33)
+  return command
+}
 
 /** Changes one byte of the description in the UKI's .osrel section, on the disk only. */
 async function alterUki(ukiPath: string, diskPath: string, directory: string): Promise<void> {

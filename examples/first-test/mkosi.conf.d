@@ -1,0 +1,1 @@
+../../mkosi.conf.d

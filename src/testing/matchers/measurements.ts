@@ -1,0 +1,76 @@
+import { type HashAlgorithm, PCR_COUNT, type PcrBanks } from '../../measure/index.ts'
+import { BootwrightError } from '../../system/index.ts'
+import { readFirmwareLog, readPcrs, readUserspaceLog } from '../guest-reads.ts'
+import { PREDICTORS } from '../predictors.ts'
+import { eventually } from '../within.ts'
+import { type Subject, subjectOf, type Verdict, verdict } from './subject.ts'
+import type { Patience } from './system.ts'
+
+/** The last measurement of a boot comes when it has finished: a moment later than who waits for a unit. */
+const PATIENCE_MS = 5_000
+
+/** Waits until a PCR has a value, in hexadecimal. */
+export async function toHavePcr(
+  received: unknown,
+  index: number,
+  value: string,
+  { bank = 'sha256', withinMs = PATIENCE_MS }: Patience & { readonly bank?: HashAlgorithm } = {},
+): Promise<Verdict> {
+  const { machine } = subjectOf(received)
+  if (!Number.isInteger(index) || index < 0 || index >= PCR_COUNT) {
+    throw new BootwrightError('INVALID_ARGUMENT', `Expected a PCR from 0 to ${PCR_COUNT - 1}, found ${index}`)
+  }
+  const wanted = value.toLowerCase()
+  const banks = await eventually(
+    withinMs,
+    () => pcrsOf(machine),
+    (read) => read.get(bank)?.get(index) === wanted,
+  )
+  const found = banks.get(bank)?.get(index)
+  return verdict(
+    found === wanted,
+    [
+      `Expected PCR ${index} of bank ${bank} to have another value`,
+      `  expected  ${wanted}`,
+      `  found     ${found ?? `no such bank; there are: ${[...banks.keys()].join(', ')}`}`,
+    ],
+    [`Expected PCR ${index} of bank ${bank} not to be ${wanted}, but it is`],
+  )
+}
+
+/**
+ * Wants every value that can be predicted for the machine to be what its TPM has (see predictors.ts for what that is), and
+ * every PCR to be explained by the event logs.
+ */
+export async function toMeasureAsPredicted(
+  received: unknown,
+  { withinMs = PATIENCE_MS }: Patience = {},
+): Promise<Verdict> {
+  const { machine, record } = subjectOf(received)
+  const image = record?.parts.image
+  const ask = async () => {
+    const pcrs = await pcrsOf(machine)
+    const [firmwareLog, userspaceLog] = await Promise.all([readFirmwareLog(machine), readUserspaceLog(machine)])
+    const facts = { image, pcrs, firmwareLog, userspaceLog }
+    return (await Promise.all(PREDICTORS.map((predictor) => predictor.compare(facts)))).flat()
+  }
+  const findings = await eventually(withinMs, ask, (now) => now.every(({ isRight }) => isRight))
+  const wrong = findings.filter(({ isRight }) => !isRight)
+  const held = findings.filter(({ isRight }) => isRight).map(({ text }) => `  ${text}`)
+  return verdict(
+    wrong.length === 0,
+    [
+      'Expected the machine to measure as predicted',
+      ...wrong.flatMap(({ text, details }) => [`  ${text}`, ...details.map((detail) => `    ${detail}`)]),
+      ...(held.length === 0 ? [] : ['What is as predicted:', ...held]),
+    ],
+    ['Expected the machine not to measure as predicted, but it does:', ...held],
+  )
+}
+
+async function pcrsOf(machine: Subject): Promise<PcrBanks> {
+  const banks = await readPcrs(machine)
+  if (banks !== undefined) return banks
+  const reason = machine.spec.tpm === 'absent' ? 'it was made without one' : 'its kernel shows none'
+  throw new BootwrightError('INVALID_ARGUMENT', `Machine "${machine.name}" has no TPM to read PCRs from: ${reason}`)
+}

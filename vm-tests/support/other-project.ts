@@ -1,0 +1,77 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { cacheDirectory } from '../../src/toolchain/index.ts'
+import { builtImage, CHECKOUT } from './scene.ts'
+
+/** Somebody else's repository, with an image of its own. */
+export class OtherProject implements AsyncDisposable {
+  readonly directory: string
+
+  private constructor(directory: string) {
+    this.directory = directory
+  }
+
+  /** With the image `minimal`, which is the one of this checkout and so is not built again. */
+  static async make(files: Readonly<Record<string, string>> = {}): Promise<OtherProject> {
+    const { directory: built } = await builtImage('minimal')
+    await mkdir(cacheDirectory(), { recursive: true })
+    const project = new OtherProject(await mkdtemp(join(cacheDirectory(), 'other-project-')))
+    await cp(join(CHECKOUT, 'images/minimal'), project.path('images/minimal'), { recursive: true })
+    await cp(join(CHECKOUT, 'mkosi.conf.d'), project.path('mkosi.conf.d'), { recursive: true })
+    await mkdir(project.path('out'))
+    await symlink(dirname(built), project.path('out/minimal'))
+    for (const [name, text] of Object.entries(files)) await project.write(name, text)
+    return project
+  }
+
+  path(...parts: string[]): string {
+    return join(this.directory, ...parts)
+  }
+
+  async write(name: string, text: string): Promise<void> {
+    await mkdir(dirname(this.path(name)), { recursive: true })
+    await writeFile(this.path(name), text)
+  }
+
+  /** Runs a program in it, with the Node that runs us; both streams as one. */
+  async run(...argv: string[]): Promise<{ exitCode: number; output: string }> {
+    const [file = '', ...args] = argv
+    const { VITEST: _vitest, VITEST_POOL_ID: _pool, VITEST_WORKER_ID: _worker, NODE_ENV: _node, ...env } = process.env
+    const child = spawn(file, args, {
+      cwd: this.directory,
+      env: { ...env, NO_COLOR: '1', PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}` },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk: Buffer) => {
+        output += chunk.toString()
+      })
+    }
+    const [exitCode] = (await once(child, 'close')) as [number | null]
+    return { exitCode: exitCode ?? -1, output }
+  }
+
+  /** Files below `out/runs/<id>/`, of the only run there is. */
+  async evidence(): Promise<string[]> {
+    const runs = await readdir(this.path('out/runs')).catch(() => [])
+    if (runs.length === 0) return []
+    if (runs.length > 1) throw new Error(`expected one run, found ${runs.join(', ')}`)
+    const files = await readdir(this.path('out/runs', runs[0] ?? ''), { recursive: true, withFileTypes: true })
+    return files
+      .filter((file) => file.isFile())
+      .map((file) => join(file.parentPath, file.name).slice(this.path('out/runs', runs[0] ?? '').length + 1))
+      .sort()
+  }
+
+  async readEvidence(name: string): Promise<string> {
+    const [run = ''] = await readdir(this.path('out/runs'))
+    return readFile(this.path('out/runs', run, name), 'utf8')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.directory, { recursive: true, force: true })
+  }
+}

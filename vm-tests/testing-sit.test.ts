@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { symlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { quote, runUnchecked } from '../src/system/index.ts'
+import { OtherProject } from './support/other-project.ts'
+import { CHECKOUT } from './support/scene.ts'
+
+const script = await runUnchecked({ argv: ['script', '--version'] }).catch(() => undefined)
+
+const TEST = `
+import { expect, test } from ${JSON.stringify(join(CHECKOUT, 'src/testing/vitest.ts'))}
+
+test('fails with a machine', async ({ boot }) => {
+  await using machine = await boot('minimal')
+  await machine.writeFile('/run/clue', 'the clue')
+  expect(await machine.run(['echo', 'a'])).toPrint('b')
+})
+`
+
+let project: OtherProject
+
+beforeAll(async () => {
+  project = await OtherProject.make({ 'package.json': '{ "type": "module" }', 'vm-tests/sit.test.js': TEST })
+  await symlink(join(CHECKOUT, 'node_modules'), project.path('node_modules'))
+})
+
+afterAll(() => project?.[Symbol.asyncDispose]())
+
+/** Runs a command on a terminal, and types an answer each time that a prompt appears. */
+async function converse(argv: readonly string[], answers: readonly (readonly [prompt: RegExp, answer: string])[]) {
+  const { VITEST: _vitest, VITEST_POOL_ID: _pool, VITEST_WORKER_ID: _worker, ...env } = process.env
+  const child = spawn(
+    'script',
+    ['--quiet', '--flush', '--return', '--command', argv.map(quote).join(' '), '/dev/null'],
+    {
+      cwd: project.directory,
+      env: { ...env, PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}` },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  )
+  const left = [...answers]
+  let output = ''
+  let unanswered = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += stripVTControlCharacters(chunk.toString())
+    unanswered += stripVTControlCharacters(chunk.toString())
+    const [next] = left
+    if (next === undefined || !next[0].test(unanswered)) return
+    left.shift()
+    unanswered = ''
+    child.stdin.write(next[1])
+  })
+  const [exitCode] = (await once(child, 'close')) as [number | null]
+  return { exitCode, output, unasked: left.length }
+}
+
+describe.skipIf(script?.exitCode !== 0)('bootwright test --sit (needs script(1))', () => {
+  it('stays in the machine of a test that failed, with a shell', async () => {
+    const argv = [process.execPath, join(CHECKOUT, 'src/cli/main.ts'), 'test', '--sit']
+    const { exitCode, output, unasked } = await converse(argv, [
+      [/A shell in machine .*:\/# $/s, 'cd /run; cat clue\n'],
+      [/the clue.*:\/run# $/s, 'false\n'],
+      [/\[status 1\].*:\/run# $/s, 'exit\n'],
+    ])
+    expect(unasked, output).toBe(0)
+    expect(output).toContain('fails with a machine failed: Expected the command to print something else')
+    expect(output.trimEnd().split('\n').at(-1)).toBe('0 passed, 1 failed')
+    expect(exitCode).toBe(1)
+  })
+
+  it('needs a terminal', async () => {
+    const { exitCode, output } = await project.run(process.execPath, join(CHECKOUT, 'src/cli/main.ts'), 'test', '--sit')
+    expect(output).toContain('Expected a terminal to stay on for --sit, found none')
+    expect(exitCode).toBe(2)
+  })
+})

@@ -1,0 +1,63 @@
+import { describe } from 'vitest'
+import { aws, expect, test } from '../src/testing/vitest.ts'
+
+const shared = test.extend('machine', { scope: 'file' }, ({ bootForFile }) => bootForFile('minimal'))
+
+describe('a test with machines', () => {
+  test('has one that has booted, and asks it things', async ({ boot }) => {
+    await using machine = await boot('minimal')
+    await machine.unitActive('multi-user.target')
+    expect(await machine.run(['echo', 'hello'])).toPrint('hello')
+    await expect(machine).toBeRunning()
+    await expect(machine).toHaveFailedUnits([])
+    await expect(machine).toMeasureAsPredicted()
+    await expect(machine).not.toHavePcr(11, '00'.repeat(32), { withinMs: 0 })
+    await expect(machine).toBeUpdatedTo('1')
+  })
+
+  test('has them one after another, each as if it were the first', async ({ boot }) => {
+    {
+      await using machine = await boot('minimal')
+      await machine.writeFile('/var/mark', 'here')
+    }
+    await using other = await boot('minimal')
+    expect((await other.runUnchecked(['test', '-e', '/var/mark'])).exitCode).toBe(1)
+  })
+
+  test('names what there is instead of what there is not', async ({ boot }) => {
+    await expect(boot('minimum')).rejects.toMatchObject({
+      code: 'UNKNOWN_NAME',
+      message: expect.stringMatching(/^There is no image "minimum"; there are: .*minimal/),
+    })
+    await expect(boot('minimal', { cloud: 'moon' })).rejects.toThrow(/There is no cloud "moon"; there are: .*aws/)
+    await expect(boot('minimal', { firmware: 'bios' })).rejects.toThrow(
+      /There is no firmware "bios"; there are: .*plain/,
+    )
+  })
+
+  test('reaches the metadata of its cloud', async ({ boot }) => {
+    await using machine = await boot('cloud', { cloud: aws({ hostname: 'web-1' }) })
+    await expect(machine).toReachMetadata()
+    expect(machine.cloud?.instance.current.hostname).toBe('web-1')
+  })
+
+  test('sees a refusal in the time that it takes', async ({ boot }) => {
+    await using machine = await boot('minimal', {
+      from: 'cold',
+      until: 'power-on',
+      kernelCommandLine: ['root=/dev/none', 'rdinit=/bin/false'],
+    })
+    await expect(machine).toRefuseBoot({ by: 'kernel', because: /Kernel panic/ })
+  })
+})
+
+describe('a machine of a file', () => {
+  shared('is there for the first test', async ({ machine }) => {
+    await machine.writeFile('/run/mark', 'of the first')
+    expect(await machine.run(['cat', '/run/mark'])).toPrint('of the first')
+  })
+
+  shared('and is the same for the next', async ({ machine }) => {
+    expect(await machine.run(['cat', '/run/mark'])).toPrint('of the first')
+  })
+})
