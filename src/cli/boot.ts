@@ -4,7 +4,6 @@ import { mkdir, rm } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { Command } from 'commander'
-import { cloudNamed } from '../cloud/index.ts'
 import {
   DEFAULT_SPEC,
   firmwareNamed,
@@ -16,7 +15,7 @@ import {
 import { BootwrightError } from '../system/index.ts'
 import { cacheDirectory } from '../toolchain/index.ts'
 import { machineStates, makeRunDirectory, openCloudScene } from '../verify/index.ts'
-import { buildImage, cloudOption, wholeNumber } from './image-steps.ts'
+import { buildImage, checkNames, cloudOption, removedIfEmpty, wholeNumber } from './image-steps.ts'
 import { FIRMWARE, OUT } from './paths.ts'
 import { Progress } from './progress.ts'
 import {
@@ -57,7 +56,7 @@ export function bootCommand(signal: AbortSignal): Command {
 async function boot(image: string, options: BootOptions, signal: AbortSignal): Promise<void> {
   using progress = new Progress()
   const cloudName = cloudOption(options.cloud)
-  if (cloudName !== undefined) cloudNamed(cloudName)
+  await checkNames({ images: [image], cloud: cloudName, firmware: options.firmware })
   const toolchain = await prepareToolchain(options, progress, signal)
   const firmware = await firmwareNamed(FIRMWARE, options.firmware, toolchain)
   const built = await buildImage(image, toolchain, progress, signal, { snapshot: options.snapshot })
@@ -65,6 +64,7 @@ async function boot(image: string, options: BootOptions, signal: AbortSignal): P
   await mkdir(stateParent, { recursive: true })
   await reapStateDirectories(stateParent)
   const runDirectory = await makeRunDirectory(join(OUT, 'runs'), new Date())
+  await using _tidy = removedIfEmpty(runDirectory.path)
   await using scene = await openCloudScene({
     toolchain,
     directory: runDirectory.path,

@@ -2,7 +2,7 @@ import { relative } from 'node:path'
 import { Command } from 'commander'
 import { checkReproducible, listImages } from '../image/index.ts'
 import { Cache } from '../toolchain/index.ts'
-import { buildImage } from './image-steps.ts'
+import { buildImage, checkNames } from './image-steps.ts'
 import { IMAGES, OUT } from './paths.ts'
 import { Progress } from './progress.ts'
 import { prepareToolchain, type ToolchainOptions, withToolchainOptions } from './toolchain-options.ts'
@@ -23,6 +23,7 @@ export function buildCommand(signal: AbortSignal): Command {
     .option('--check-reproducible', 'build twice from scratch and compare', false)
     .option('--json', 'print machine-readable output', false)
     .action(async (names: string[], options: BuildOptions) => {
+      await checkNames({ images: names })
       using progress = new Progress()
       const toolchain = await prepareToolchain(options, progress, signal)
       const chosen = names.length > 0 ? names : await listImages(IMAGES)

@@ -2,7 +2,7 @@ import { styleText } from 'node:util'
 import { Command } from 'commander'
 import { Cache, examine, type Finding, findPackageSources, readyToolchain } from '../toolchain/index.ts'
 import { OUT } from './paths.ts'
-import { type ToolchainOptions, withToolchainOptions } from './toolchain-options.ts'
+import { setupOptions, type ToolchainOptions, withToolchainOptions } from './toolchain-options.ts'
 
 const MARKS = { ok: '✓', degraded: '!', missing: '✗' } as const
 const COLORS = { ok: 'green', degraded: 'yellow', missing: 'red' } as const
@@ -13,11 +13,15 @@ export function doctorCommand(signal: AbortSignal): Command {
     .option('--json', 'print machine-readable output', false)
     .action(async (options: ToolchainOptions & { json: boolean }) => {
       const cache = new Cache()
-      const setup = { cache, mirror: options.mirror, snapshot: options.snapshot, signal }
-      const toolchain = await readyToolchain(setup).catch(() => undefined)
+      const setup = { ...setupOptions(options), cache, signal }
+      let toolchainError: unknown
+      const toolchain = await readyToolchain(setup).catch((error: unknown) => {
+        toolchainError = error
+        return undefined
+      })
       const print = options.json ? undefined : (finding: Finding) => process.stdout.write(line(finding))
       const findings = await examine(
-        { cache, outDirectory: OUT, toolchain, sources: () => findPackageSources(setup), signal },
+        { cache, outDirectory: OUT, toolchain, toolchainError, sources: () => findPackageSources(setup), signal },
         print,
       )
       const isUsable = findings.every(({ status }) => status !== 'missing')

@@ -1,5 +1,8 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { cloudOption, wholeNumber } from './image-steps.ts'
+import { cloudOption, removedIfEmpty, wholeNumber } from './image-steps.ts'
 
 describe('wholeNumber()', () => {
   it('takes whole numbers in its range', () => {
@@ -20,5 +23,21 @@ describe('wholeNumber()', () => {
 describe('cloudOption()', () => {
   it('takes none for no cloud', () => {
     expect(['none', 'aws', undefined].map(cloudOption)).toEqual([undefined, 'aws', undefined])
+  })
+})
+
+describe('removedIfEmpty()', () => {
+  it('leaves what has something in it', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'bootwright-empty-'))
+    try {
+      for (const name of ['empty', 'full']) await mkdir(join(directory, name))
+      await writeFile(join(directory, 'full/evidence'), '')
+      for (const name of ['empty', 'full']) {
+        await using _tidy = removedIfEmpty(join(directory, name))
+      }
+      expect(await readdir(directory)).toEqual(['full'])
+    } finally {
+      await rm(directory, { recursive: true })
+    }
   })
 })

@@ -1,8 +1,26 @@
-import { type BuiltImage, build } from '../image/index.ts'
-import { BootwrightError } from '../system/index.ts'
+import { rmdir } from 'node:fs/promises'
+import { cloudNamed } from '../cloud/index.ts'
+import { type BuiltImage, build, listImages } from '../image/index.ts'
+import { firmwareNames } from '../machine/index.ts'
+import { BootwrightError, unknownName } from '../system/index.ts'
 import { Cache, type Toolchain } from '../toolchain/index.ts'
-import { IMAGES, OUT } from './paths.ts'
+import { FIRMWARE, IMAGES, OUT } from './paths.ts'
 import type { Progress } from './progress.ts'
+
+/** Names are checked before anything is set up: a slip of the pen should not cost minutes. */
+export async function checkNames(names: {
+  readonly images: readonly string[]
+  readonly cloud?: string | undefined
+  readonly firmware?: string
+}): Promise<void> {
+  const images = await listImages(IMAGES)
+  for (const image of names.images) if (!images.includes(image)) throw unknownName('image', image, images)
+  if (names.cloud !== undefined) cloudNamed(names.cloud)
+  const firmwares = await firmwareNames(FIRMWARE)
+  if (names.firmware !== undefined && !firmwares.includes(names.firmware)) {
+    throw unknownName('firmware', names.firmware, firmwares)
+  }
+}
 
 /** Builds an image, telling what mkosi does; quick when nothing changed. */
 export async function buildImage(
@@ -25,6 +43,15 @@ export async function buildImage(
   })
   progress.finish()
   return built
+}
+
+/** What failed before it began leaves no evidence, and then no directory for it either. */
+export function removedIfEmpty(directory: string): AsyncDisposable {
+  return {
+    async [Symbol.asyncDispose]() {
+      await rmdir(directory).catch(() => undefined)
+    },
+  }
 }
 
 /** `none` is a way to ask for no cloud at all. */

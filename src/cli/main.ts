@@ -1,5 +1,6 @@
+#!/usr/bin/env node
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import { BootwrightError, exitStatus } from '../system/index.ts'
+import { asHostError, BootwrightError, exitStatus } from '../system/index.ts'
 import { bootCommand } from './boot.ts'
 import { buildCommand } from './build.ts'
 import { doctorCommand } from './doctor.ts'
@@ -30,6 +31,7 @@ const program = new Command('bootwright')
   )
   .option('--debug', 'show the stack of an error', false)
   .exitOverride()
+  .showHelpAfterError('hint: Add --help to see what there is.')
   .configureHelp({ showGlobalOptions: true })
 for (const command of [verifyCommand, testCommand, buildCommand, bootCommand, setupCommand, doctorCommand]) {
   program.addCommand(command(signal).copyInheritedSettings(program))
@@ -47,7 +49,9 @@ function fail(error: unknown): number {
     return error.exitCode === 0 ? 0 : 2
   }
   if (error instanceof InvalidArgumentError) return 2
-  printError(error, { withStack: program.opts<{ debug: boolean }>().debug })
+  // A disk that is full or closed to us is no bug, wherever it is met.
+  const named = asHostError(error)
+  printError(named, { withStack: program.opts<{ debug: boolean }>().debug })
   // 128 + SIGINT, as a shell tells it of any program.
-  return signal.aborted ? 130 : exitStatus(error)
+  return signal.aborted ? 130 : exitStatus(named)
 }

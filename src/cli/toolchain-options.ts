@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { BootwrightError } from '../system/index.ts'
-import { accelerator, Cache, setUp, type Toolchain } from '../toolchain/index.ts'
+import { accelerator, Cache, type SetupOptions, setUp, type Toolchain } from '../toolchain/index.ts'
 import type { Progress } from './progress.ts'
 
 export interface ToolchainOptions {
@@ -19,20 +19,25 @@ export function withToolchainOptions(command: Command): Command {
 
 const STEPS = { sources: 'package sources', mkosi: 'mkosi', tools: 'tools tree' } as const
 
+/** What the options ask of set-up; rejects with `INVALID_ARGUMENT` when they ask for what cannot be. */
+export function setupOptions(options: ToolchainOptions): SetupOptions {
+  const { toolchain, mirror, snapshot } = options
+  if (toolchain !== 'managed' && toolchain !== 'host') {
+    throw new BootwrightError('INVALID_ARGUMENT', `Expected --toolchain managed or host, found "${toolchain}"`, {
+      hint: 'managed makes a tools tree, host takes what this host has; without the option it is managed.',
+    })
+  }
+  return { toolchain, mirror, snapshot }
+}
+
 /** Makes the toolchain ready, telling what it does. */
 export async function prepareToolchain(
   options: ToolchainOptions,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Toolchain> {
-  const kind = options.toolchain
-  if (kind !== 'managed' && kind !== 'host') {
-    throw new BootwrightError('INVALID_ARGUMENT', `Expected --toolchain managed or host, found "${kind}"`)
-  }
   const toolchain = await setUp({
-    toolchain: kind,
-    mirror: options.mirror,
-    snapshot: options.snapshot,
+    ...setupOptions(options),
     signal,
     onProgress: (step, line) => progress.update(`set up: ${STEPS[step]}`, line),
   })

@@ -1,15 +1,13 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Command } from 'commander'
-import { cloudNamed } from '../cloud/index.ts'
-import { listImages } from '../image/index.ts'
-import { firmwareNamed, firmwareNames, reapStateDirectories } from '../machine/index.ts'
+import { firmwareNamed, reapStateDirectories } from '../machine/index.ts'
 import { junitXml, type RunReport, runHolds, type StepReport, terminalSummary } from '../report/index.ts'
-import { describe, unknownName } from '../system/index.ts'
+import { describe } from '../system/index.ts'
 import { cacheDirectory } from '../toolchain/index.ts'
 import { machineStates, makeRunDirectory, verify } from '../verify/index.ts'
-import { buildImage, cloudOption } from './image-steps.ts'
-import { FIRMWARE, IMAGES, OUT } from './paths.ts'
+import { buildImage, checkNames, cloudOption, removedIfEmpty } from './image-steps.ts'
+import { FIRMWARE, OUT } from './paths.ts'
 import { Progress } from './progress.ts'
 import {
   chooseAccelerator,
@@ -49,7 +47,7 @@ export function verifyCommand(signal: AbortSignal): Command {
 
 async function verifyImage(image: string, options: VerifyOptions, signal: AbortSignal): Promise<RunReport> {
   const cloud = cloudOption(options.cloud)
-  await checkNames(image, cloud, options.firmware)
+  await checkNames({ images: [image], cloud, firmware: options.firmware })
   using progress = new Progress()
   const steps: StepReport[] = []
   const timed = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
@@ -67,6 +65,7 @@ async function verifyImage(image: string, options: VerifyOptions, signal: AbortS
   const stateParent = machineStates(cacheDirectory())
   await reapStateDirectories(stateParent)
   const runDirectory = await makeRunDirectory(join(OUT, 'runs'), new Date())
+  await using _tidy = removedIfEmpty(runDirectory.path)
   const report = await verify({
     image: built,
     firmware,
@@ -83,15 +82,6 @@ async function verifyImage(image: string, options: VerifyOptions, signal: AbortS
   })
   progress.finish()
   return report
-}
-
-/** Names are checked before anything is set up: a slip of the pen should not cost minutes. */
-async function checkNames(image: string, cloud: string | undefined, firmware: string): Promise<void> {
-  const images = await listImages(IMAGES)
-  if (!images.includes(image)) throw unknownName('image', image, images)
-  if (cloud !== undefined) cloudNamed(cloud)
-  const firmwares = await firmwareNames(FIRMWARE)
-  if (!firmwares.includes(firmware)) throw unknownName('firmware', firmware, firmwares)
 }
 
 function repeat(image: string, options: VerifyOptions): string {

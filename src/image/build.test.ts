@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs'
-import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { runUnchecked } from '../system/index.ts'
-import { type BuildOptions, build } from './build.ts'
+import { type BuildOptions, build, lockOutput } from './build.ts'
 import { openImage } from './built-image.ts'
 import { SmallCheckout, smallUki, tools } from './definition.test-support.ts'
 
@@ -100,6 +100,34 @@ describe.skipIf(tools === undefined)('build() (needs `bootwright setup`)', { tim
     await expectNothingLeft(checkout)
   })
 
+  it('ends a script of mkosi with it, whatever that has started', async () => {
+    await using checkout = await SmallCheckout.make()
+    await checkout.script('images/small/mkosi.finalize', 'echo "sleeping in $SRCDIR"; sleep 600')
+    const abort = new AbortController()
+    const onProgress = (_: string, line: string): void => {
+      if (line.startsWith('sleeping')) abort.abort(new Error('enough'))
+    }
+    await expect(build('small', optionsOf(checkout, { signal: abort.signal, onProgress }))).rejects.toThrow('enough')
+    await expectNothingLeft(checkout)
+  })
+
+  it('clears away what a killed build left, also when there is nothing to build', async () => {
+    await using checkout = await SmallCheckout.make()
+    await build('small', optionsOf(checkout))
+    await checkout.write('out/small/.1.0123abcd.new/small_1.raw', 'half')
+    const [name = ''] = await readdir(checkout.cache.path('images'))
+    await checkout.write(join('cache/images', name, 'work', 'half'), 'half')
+    {
+      // In use: the one who holds the locks may be making just that.
+      await using _output = await lockOutput('small', optionsOf(checkout))
+      await build('small', optionsOf(checkout))
+      expect(await readdir(join(checkout.outDirectory, 'small'))).toEqual(['.1.0123abcd.new', '1'])
+    }
+    expect((await build('small', optionsOf(checkout))).isFresh).toBe(false)
+    expect(await readdir(join(checkout.outDirectory, 'small'))).toEqual(['1'])
+    expect(await readdir(checkout.cache.path('images', name))).not.toContain('work')
+  })
+
   it('keeps the previous image when the next one fails, and tells step, reason and command', async () => {
     await using checkout = await SmallCheckout.make()
     const image = await build('small', optionsOf(checkout))
@@ -141,13 +169,26 @@ describe.skipIf(tools === undefined)('build() (needs `bootwright setup`)', { tim
       code: 'IMAGE_INCOMPLETE',
       message: 'Image small has no unified kernel image of its own: SplitArtifacts= lacks uki',
     })
+    await checkout.write('images/small/mkosi.conf', configuration)
+    await rm(join(checkout.imagesDirectory, 'small/mkosi.postoutput'))
+    await expect(build('small', optionsOf(checkout))).rejects.toMatchObject({
+      code: 'IMAGE_INCOMPLETE',
+      message: 'Image small makes no unified kernel image: Bootable=no or UnifiedKernelImages=none',
+    })
+    await checkout.write('images/small/mkosi.conf', `${configuration}[Contents]\nPackages=a\n`)
+    await expect(build('small', optionsOf(checkout))).rejects.toMatchObject({
+      code: 'BUILD_FAILED',
+      message: expect.stringMatching(
+        /^The definition of image small is broken: mkosi knows no section \[Contents\] in .*:5$/,
+      ),
+    })
     await expectNothingLeft(checkout)
   })
 
   it.for<[string, RegExp]>([
-    ['Format=chocolate', /^The image definition is broken: .*chocolate/],
-    ['Formatt=disk', /^The image definition is broken: .*mkosi\.conf: Unknown setting Formatt$/],
-    ['no setting at all', /^The image definition is broken: .*/],
+    ['Format=chocolate', /^The definition of image small is broken: .*chocolate/],
+    ['Formatt=disk', /^The definition of image small is broken: .*mkosi\.conf: Unknown setting Formatt$/],
+    ['no setting at all', /^The definition of image small is broken: .*/],
   ])('gives one clear message for a configuration with "%s"', async ([line, message]) => {
     await using checkout = await SmallCheckout.make()
     await checkout.write('images/small/mkosi.conf', `[Output]\n${line}\n`)
@@ -155,6 +196,27 @@ describe.skipIf(tools === undefined)('build() (needs `bootwright setup`)', { tim
       code: 'BUILD_FAILED',
       message: expect.stringMatching(message),
       hint: expect.stringContaining('summary'),
+    })
+    await expectNothingLeft(checkout)
+  })
+
+  it('does not blame the definition when the disk is full', async () => {
+    await using checkout = await SmallCheckout.make()
+    const full = 'echo "cp: error writing disk: No space left on device" >&2; exit 1'
+    await checkout.script('images/small/mkosi.finalize', full)
+    await expect(build('small', optionsOf(checkout))).rejects.toMatchObject({
+      code: 'NO_SPACE',
+      message: expect.stringContaining('cp: error writing disk'),
+    })
+    await expectNothingLeft(checkout)
+  })
+
+  it('names the packages that do not exist, and not the whole command of apt', async () => {
+    await using checkout = await SmallCheckout.make()
+    await checkout.script('images/small/mkosi.finalize', 'echo "E: Unable to locate package nosuch" >&2; exit 100')
+    await expect(build('small', optionsOf(checkout))).rejects.toMatchObject({
+      code: 'BUILD_FAILED',
+      message: 'Image small asks for packages that the archive does not have: nosuch',
     })
     await expectNothingLeft(checkout)
   })
@@ -197,7 +259,23 @@ describe('openImage()', () => {
       message: 'There is no version of image small "2"; there are: 1',
     })
     await expect(openImage('small', checkout)).rejects.toMatchObject({ code: 'IMAGE_INCOMPLETE' })
-    await writeFile(join(checkout.outDirectory, 'small/1/build.json'), '{"schema":1,"image":"small","artifacts":[]}')
+  })
+
+  const whole = { schema: 1, image: 'small', version: '1', identity: 'i', baseIdentity: 'b', artifacts: [] }
+  const artifact = { role: 'disk', file: 'small_1.raw', size: 1, sha256: '0' }
+  it.for([
+    null,
+    'text',
+    whole,
+    { ...whole, schema: 2 },
+    { ...whole, artifacts: {} },
+    { ...whole, artifacts: [null] },
+    { ...whole, artifacts: [{ ...artifact, size: '1' }] },
+    { ...whole, artifacts: [{ ...artifact, file: '../small_1.raw' }] },
+    { ...whole, identity: undefined },
+  ])('calls damaged what has the record %j', async (record) => {
+    await using checkout = await SmallCheckout.make()
+    await checkout.write('out/small/1/build.json', JSON.stringify(record))
     await expect(openImage('small', checkout)).rejects.toMatchObject({ code: 'IMAGE_INCOMPLETE' })
   })
 })

@@ -1,5 +1,5 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { BootwrightError, unknownName } from '../system/index.ts'
 import type { BuildInput } from './identity.ts'
 
@@ -91,11 +91,28 @@ export async function openImage(name: string, options: OpenImageOptions): Promis
 /** The record of a directory, or undefined when it has none that can be read. */
 export async function readRecord(directory: string): Promise<BuildRecord | undefined> {
   try {
-    const record = JSON.parse(await readFile(join(directory, RECORD_FILE), 'utf8')) as BuildRecord
-    return record.schema === 1 && Array.isArray(record.artifacts) ? record : undefined
+    const record: unknown = JSON.parse(await readFile(join(directory, RECORD_FILE), 'utf8'))
+    return isRecord(record) ? record : undefined
   } catch {
     return undefined
   }
+}
+
+/** Whether a record holds what is used of it; a person or a disk may have changed it. */
+function isRecord(value: unknown): value is BuildRecord {
+  if (!isObject(value) || value.schema !== 1 || !Array.isArray(value.artifacts)) return false
+  const hasNames = ['image', 'version', 'identity', 'baseIdentity'].every((field) => typeof value[field] === 'string')
+  return hasNames && value.artifacts.every(isArtifact)
+}
+
+function isArtifact(value: unknown): value is Artifact {
+  if (!isObject(value) || typeof value.role !== 'string' || typeof value.sha256 !== 'string') return false
+  // A name and not a path: nothing outside the image's own directory is ever meant.
+  return typeof value.file === 'string' && basename(value.file) === value.file && typeof value.size === 'number'
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
 }
 
 /** In what way the files are not those of the record, or undefined. Looks at sizes only. */

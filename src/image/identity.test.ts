@@ -21,6 +21,7 @@ const summary: Summary = {
   output: 'small',
   format: 'disk',
   imageVersion: undefined,
+  canHaveUki: true,
   splitArtifacts: ['uki'],
   sources: [],
   passEnvironment: [],

@@ -32,6 +32,22 @@ describe('readFailure()', () => {
     })
   })
 
+  it('gives the exception of a mkosi that broke in a step', () => {
+    const output = [
+      '‣ Creating cpio archive initrd',
+      '‣  Compressing initrd with zstd',
+      'Traceback (most recent call last):',
+      '  File "/mkosi/util.py", line 1, in copy',
+      "FileNotFoundError: [Errno 2] No such file or directory: '/initrd'",
+      '',
+    ].join('\n')
+    expect(readFailure(output)).toEqual({
+      step: 'Compressing initrd with zstd',
+      complaint: "FileNotFoundError: [Errno 2] No such file or directory: '/initrd'",
+      tail: [],
+    })
+  })
+
   it('gives the last lines of a mkosi that broke', () => {
     const output = 'Traceback (most recent call last):\n  File "x", line 1\nValueError: no\n'
     expect(readFailure(output)).toEqual({

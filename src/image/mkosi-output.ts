@@ -20,15 +20,24 @@ export function readFailure(output: string): MkosiFailure {
   const own = lines.flatMap((line, index) => (line.startsWith(MARK) ? [{ index, text: message(line) }] : []))
   // In parentheses mkosi gives hints and tells what it cleans up while it fails.
   const spoken = own.filter(({ text }) => !text.startsWith('('))
+  const last = spoken.at(-1)
+  const broken = last === undefined ? undefined : exceptionAfter(lines.slice(last.index + 1))
+  if (last !== undefined && broken !== undefined) return { step: last.text, complaint: broken, tail: [] }
   const complaint = spoken.find(({ text }) => PROGRAM_FAILED.test(text)) ?? spoken.at(-1)
   if (complaint === undefined) {
-    const last = lines.filter((line) => line !== '')
-    return { step: undefined, complaint: last.at(-1) ?? 'it said nothing', tail: last.slice(-TAIL_LINES, -1) }
+    const words = lines.filter((line) => line !== '')
+    return { step: undefined, complaint: words.at(-1) ?? 'it said nothing', tail: words.slice(-TAIL_LINES, -1) }
   }
   const step = spoken.filter(({ index }) => index < complaint.index).at(-1)
   const from = Math.max(step === undefined ? 0 : step.index + 1, complaint.index - TAIL_LINES)
   const tail = lines.slice(from, complaint.index).filter((line) => line !== '' && !line.startsWith(MARK))
   return { step: step?.text, complaint: complaint.text, tail }
+}
+
+/** The exception with which mkosi itself broke, in Python's words. */
+function exceptionAfter(lines: readonly string[]): string | undefined {
+  const start = lines.indexOf('Traceback (most recent call last):')
+  return start < 0 ? undefined : lines.slice(start).findLast((line) => /^[A-Za-z_.]+(?:: |$)/.test(line))
 }
 
 function message(line: string): string {

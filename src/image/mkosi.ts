@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { BootwrightError, type Command, describe, type RunResult, runUnchecked } from '../system/index.ts'
-import type { Toolchain } from '../toolchain/index.ts'
+import { isFetchFailure, packageSourceError, type Toolchain } from '../toolchain/index.ts'
 import { type MkosiFailure, readFailure } from './mkosi-output.ts'
 import { parseSummary, type Summary } from './summary.ts'
 
@@ -46,7 +46,13 @@ export async function buildWithMkosi(
     'build',
   ])
   const result = await runMkosi(command, options)
-  if (result.exitCode !== 0) throw failed('mkosi failed', repeatable(toolchain, build), result)
+  if (result.exitCode !== 0) {
+    const failure = readFailure(result.stderr)
+    throw (
+      knownFailure(build, failure, result.stderr) ??
+      failed('mkosi failed', repeatable(toolchain, build), failure, result)
+    )
+  }
 }
 
 /** What mkosi makes of the definition. Rejects with `BUILD_FAILED` and mkosi's own complaint when it is broken. */
@@ -58,11 +64,13 @@ export async function readSummary(
   const args = [...definitionArguments(build.definitionDirectory, build.version), '--json', 'summary']
   const command = toolchain.mkosi(args)
   const result = await runMkosi(command, options)
-  if (result.exitCode !== 0) throw failed('The image definition is broken', command, result)
+  const broken = `The definition of image ${basename(build.definitionDirectory)} is broken`
+  // There are no steps yet: what mkosi said before its complaint are warnings.
+  if (result.exitCode !== 0) throw failed(broken, command, { ...readFailure(result.stderr), step: undefined }, result)
   // mkosi only warns and goes on without the setting, which makes another image than the one that was asked for.
   const unknown = /^‣ (.*: Unknown setting .*)$/m.exec(result.stderr)?.[1]
   if (unknown !== undefined) {
-    throw new BootwrightError('BUILD_FAILED', `The image definition is broken: ${unknown}`, {
+    throw new BootwrightError('BUILD_FAILED', `${broken}: ${unknown}`, {
       hint: `Correct or remove the setting; to see all of them: ${describe(command)}`,
     })
   }
@@ -86,17 +94,36 @@ function repeatable(toolchain: Toolchain, build: MkosiBuild): Command {
 
 async function runMkosi(command: Command, options: MkosiOptions): Promise<RunResult> {
   const { onLine } = options
-  // Without us nobody would remove what it makes, so it must not outlive us.
-  const argv = ['setpriv', '--pdeathsig', 'TERM', '--', ...command.argv]
-  const result = await runUnchecked(
-    { ...command, argv },
-    { signal: options.signal, ...(onLine === undefined ? {} : { onLine: (line) => onLine(plain(line)) }) },
-  )
+  // Without us nobody would remove what it makes, so neither it nor a script that it runs must outlive us.
+  const result = await runUnchecked(command, {
+    withDescendants: true,
+    signal: options.signal,
+    ...(onLine === undefined ? {} : { onLine: (line) => onLine(plain(line)) }),
+  })
   return { ...result, stderr: plain(result.stderr) }
 }
 
-function failed(what: string, command: Command, result: RunResult): BootwrightError {
-  const failure = readFailure(result.stderr)
+/** What has a cause that can be told without mkosi's words: a full disk, a mirror, packages that do not exist. */
+function knownFailure(build: MkosiBuild, failure: MkosiFailure, output: string): BootwrightError | undefined {
+  const name = basename(build.definitionDirectory)
+  if (/No space left on device|Disk quota exceeded/.test([failure.complaint, ...failure.tail].join('\n'))) {
+    return new BootwrightError('NO_SPACE', `No space is left for image ${name}${explain(failure)}`, {
+      hint: `Free some space for ${build.outputDirectory} and ${build.workspaceDirectory}, then build it again.`,
+    })
+  }
+  const unknown = [...output.matchAll(/^E: Unable to locate package (\S+)$/gm)].map(([, missing]) => missing)
+  if (unknown.length > 0) {
+    return new BootwrightError(
+      'BUILD_FAILED',
+      `Image ${name} asks for packages that the archive does not have: ${unknown.join(', ')}`,
+      { hint: `Correct Packages= in the definition ${build.definitionDirectory}, or in what it includes.` },
+    )
+  }
+  const isFetching = /^"?apt-get /.test(failure.complaint) && isFetchFailure(output)
+  return isFetching ? packageSourceError(`the packages of image ${name}`, output, { isSandboxed: true }) : undefined
+}
+
+function failed(what: string, command: Command, failure: MkosiFailure, result: RunResult): BootwrightError {
   return new BootwrightError('BUILD_FAILED', `${what}${explain(failure)}`, {
     hint: `To repeat it: ${environment(command)}${describe(command)}`,
     detail: { exitCode: result.exitCode, step: failure.step ?? '', complaint: failure.complaint },

@@ -6,6 +6,7 @@ import { findDefinition, type ImageDefinition } from './definition.ts'
 import { type BuildIdentity, buildIdentity, type Configuration, readConfiguration } from './identity.ts'
 import { readSummary } from './mkosi.ts'
 import { UKI_HINT } from './outputs.ts'
+import { findUnknownSection } from './sections.ts'
 import type { Summary } from './summary.ts'
 
 /** What a build is doing, in this order; `waiting` only when another process builds the same image. */
@@ -38,6 +39,9 @@ export interface BuildPlan extends BuildIdentity {
   readonly directory: string
 }
 
+/** Raised when `Summary` changes: older ones may still be remembered. */
+const SUMMARY_SHAPE = 2
+
 /** Finds out what is to be built. Asks mkosi only when the configuration has changed since the last time. */
 export async function planBuild(name: string, options: ImageOptions): Promise<BuildPlan> {
   checkVersion(options.version)
@@ -64,11 +68,12 @@ async function currentSummary(
   options: ImageOptions,
 ): Promise<Summary> {
   const { toolchain, cache, version } = options
-  const key = hashOf([configuration.earlyDigest, toolchain.identity, toolchain.sandboxTree, version])
+  const key = hashOf([SUMMARY_SHAPE, configuration.earlyDigest, toolchain.identity, toolchain.sandboxTree, version])
   const fact = `image-${definition.name}-${hashOf(definition.directory)}`
   const known = (await cache.recall(fact)) as { key?: string; summary?: Summary } | undefined
   if (known?.key === key && known.summary !== undefined) return known.summary
   options.onProgress?.('configuration', 'reading the image definition')
+  checkSections(definition)
   const summary = await readSummary(
     toolchain,
     { definitionDirectory: definition.directory, version },
@@ -76,6 +81,19 @@ async function currentSummary(
   )
   await cache.remember(fact, { key, summary })
   return summary
+}
+
+/** mkosi passes over them in silence. */
+function checkSections(definition: ImageDefinition): void {
+  for (const directory of [definition.directory, definition.sharedDirectory]) {
+    const unknown = findUnknownSection(directory)
+    if (unknown === undefined) continue
+    throw new BootwrightError(
+      'BUILD_FAILED',
+      `The definition of image ${definition.name} is broken: mkosi knows no section ${unknown}`,
+      { hint: 'Correct its name, or begin it with X- if it is for another program.' },
+    )
+  }
 }
 
 /** Tells before minutes of work what would be missing after them. */
@@ -86,6 +104,13 @@ function checkBootable(definition: ImageDefinition, summary: Summary): void {
       'IMAGE_INCOMPLETE',
       `Image ${definition.name} should be a disk, but its definition says Format=${summary.format}`,
       { hint: `Set Format=disk in ${configuration}, or in what it includes.` },
+    )
+  }
+  if (!summary.canHaveUki) {
+    throw new BootwrightError(
+      'IMAGE_INCOMPLETE',
+      `Image ${definition.name} makes no unified kernel image: Bootable=no or UnifiedKernelImages=none`,
+      { hint: `${UKI_HINT} The definition is ${configuration}.` },
     )
   }
   if (summary.splitArtifacts.includes('uki')) return

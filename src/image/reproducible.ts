@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
 import { BootwrightError } from '../system/index.ts'
 import { requireSpace } from '../toolchain/index.ts'
-import { lockOutput } from './build.ts'
+import { lockOutput, OUT_HINT, OUT_MIB } from './build.ts'
 import type { Artifact, ArtifactRole, BuildRecord } from './built-image.ts'
 import { firstDifference } from './first-difference.ts'
 import { locate } from './locate.ts'
@@ -34,6 +34,7 @@ export async function checkReproducible(name: string, options: ImageOptions): Pr
   await using _lock = await lockOutput(name, options)
   const plan = await planBuild(name, options)
   await requireSpace(`Image ${name}`, options.cache.directory, NEEDED_MIB)
+  await requireSpace(`Image ${name}`, resolve(options.outDirectory), 2 * OUT_MIB, { hint: OUT_HINT })
   await using workshop = await Workshop.open(options.cache, `check-${name}`, hashOf(resolve(options.outDirectory)), {
     signal: options.signal,
   })

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, rename, rmdir } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { BootwrightError } from '../system/index.ts'
+import { asHostError } from '../system/index.ts'
 import { removeTree } from '../toolchain/index.ts'
 
 /** A directory beside the one that is to be made, on the same file system. Leaving the scope removes what is left. */
@@ -22,21 +22,21 @@ export class Staging implements AsyncDisposable {
     const parent = dirname(target)
     try {
       await mkdir(parent, { recursive: true })
-      for (const file of await readdir(parent)) {
-        if (join(parent, file) === own?.directory) continue
-        if (/^\..*\.[0-9a-f]{8}\.(?:new|old)$/.test(file)) await removeTree(join(parent, file))
-      }
+      for (const left of await Staging.leftovers(target)) if (left !== own?.directory) await removeTree(left)
       const directory = aside(target, 'new')
       await mkdir(directory)
       return new Staging(directory, target)
     } catch (cause) {
-      const code = (cause as NodeJS.ErrnoException).code
-      if (cause instanceof BootwrightError || code === undefined) throw cause
-      throw new BootwrightError('HOST_UNSUITABLE', `Cannot write to ${parent}: ${code}`, {
-        cause,
-        hint: 'Make it writable, or work in a clone of your own.',
-      })
+      throw asHostError(cause, `Cannot write to ${parent}`, 'Make it writable, or work in a clone of your own.')
     }
+  }
+
+  /** What was begun beside `target` and is not in its place: being made now, or left by a process that was killed. */
+  static async leftovers(target: string): Promise<string[]> {
+    const files = await readdir(dirname(target)).catch(() => [])
+    return files
+      .filter((file) => /^\..*\.[0-9a-f]{8}\.(?:new|old)$/.test(file))
+      .map((file) => join(dirname(target), file))
   }
 
   /** Puts the directory in its place. What was there before is gone only when the new one is there. */

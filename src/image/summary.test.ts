@@ -23,6 +23,7 @@ describe('parseSummary()', () => {
       output: 'cloud_2',
       format: 'disk',
       imageVersion: '2',
+      canHaveUki: true,
       splitArtifacts: ['uki', 'kernel'],
       sources: [
         { path: '/a/mkosi.finalize', reach: 'all' },
@@ -34,6 +35,16 @@ describe('parseSummary()', () => {
 
   it('takes no version for no version', () => {
     expect(parseSummary(text({ ...main, ImageVersion: null })).imageVersion).toBeUndefined()
+  })
+
+  it.for<[object, boolean]>([
+    [{ Bootable: 'enabled', UnifiedKernelImages: 'unsigned' }, true],
+    [{ Bootable: 'auto', UnifiedKernelImages: 'auto' }, true],
+    [{ Bootable: 'disabled', UnifiedKernelImages: 'auto' }, false],
+    [{ Bootable: 'enabled', UnifiedKernelImages: 'none' }, false],
+    [{ Bootable: 'disabled', PostOutputScripts: ['/a/mkosi.postoutput'] }, true],
+  ])('knows of %j whether there can be a UKI: %s', ([settings, canHaveUki]) => {
+    expect(parseSummary(text({ ...main, ...settings })).canHaveUki).toBe(canHaveUki)
   })
 
   it.for<[string, string]>([

@@ -8,6 +8,8 @@ export interface Summary {
   readonly format: string
   /** `ImageVersion=`. */
   readonly imageVersion: string | undefined
+  /** Whether a UKI can come of it, by `Bootable=` and `UnifiedKernelImages=` or a script that makes one at the end. */
+  readonly canHaveUki: boolean
   /** `SplitArtifacts=`. */
   readonly splitArtifacts: readonly string[]
   /** Every file and directory that the images read, absolute; those that only add files at the end are `late`. */
@@ -72,6 +74,9 @@ export function parseSummary(text: string): Summary {
     output: string(main, 'Output'),
     format: string(main, 'Format'),
     imageVersion: main.ImageVersion == null ? undefined : string(main, 'ImageVersion'),
+    canHaveUki:
+      (main.Bootable !== 'disabled' && main.UnifiedKernelImages !== 'none') ||
+      pathsOf(main, 'PostOutputScripts').length > 0,
     splitArtifacts: strings(main, 'SplitArtifacts'),
     sources: [...sources.values()],
     passEnvironment: [...passEnvironment].sort(),

@@ -60,12 +60,20 @@ export class Workshop implements AsyncDisposable {
   }
 }
 
-/** Removes the oldest caches of this image, and of all images what killed processes left; what is in use stays. */
+/** Removes what killed processes left of their work on any image; what is in use stays. */
+export async function removeLeftWork(cache: Cache, except?: string): Promise<void> {
+  for (const name of await readdir(cache.path(KIND)).catch(() => [])) {
+    if (name === except) continue
+    if (await isThere(cache.path(KIND, name, WORK))) await removeUnlessUsed(cache, name, WORK)
+  }
+}
+
+/** Removes the oldest caches of this image too. */
 async function collectGarbage(cache: Cache, image: string, current: string): Promise<void> {
+  await removeLeftWork(cache, current)
   const found: { name: string; usedMs: number }[] = []
   for (const name of await readdir(cache.path(KIND)).catch(() => [])) {
     if (name === current) continue
-    if (await isThere(cache.path(KIND, name, WORK))) await removeUnlessUsed(cache, name, WORK)
     const facts = await stat(cache.path(KIND, name)).catch(() => undefined)
     const isOfImage = name.startsWith(`${image}-`) && /^[0-9a-f]{16}$/.test(name.slice(image.length + 1))
     if (isOfImage && facts !== undefined) found.push({ name, usedMs: facts.mtimeMs })

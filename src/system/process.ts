@@ -1,3 +1,5 @@
+import type { ChildProcess } from 'node:child_process'
+import { join } from 'node:path'
 import { execa, type Options } from 'execa'
 import { BootwrightError } from './error.ts'
 
@@ -16,6 +18,11 @@ export interface RunOptions {
   readonly timeoutMs?: number
   /** Bytes for standard input; without them it is closed. */
   readonly input?: string | Uint8Array
+  /**
+   * Ends, with the command, everything that it has started: when it is over, at `signal`, and when this process dies,
+   * `kill -9` included. For programs that start others and do not see to it themselves; goes without `input`.
+   */
+  readonly withDescendants?: boolean
   /** Called with each line of standard output and standard error as it comes. */
   readonly onLine?: (line: string) => void
 }
@@ -27,19 +34,24 @@ export interface RunResult {
   readonly durationMs: number
 }
 
+const LIFELINE = join(import.meta.dirname, 'lifeline.sh')
+
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
 
 /** Runs a command to its end and returns its result whatever the exit status; rejects only if it cannot be started. */
 export async function runUnchecked(command: Command, options: RunOptions = {}): Promise<RunResult> {
-  const [file, ...args] = command.argv
-  if (file === undefined) throw new BootwrightError('BUG', 'A command needs at least a program name')
+  if (command.argv[0] === undefined) throw new BootwrightError('BUG', 'A command needs at least a program name')
+  const hasLifeline = options.withDescendants === true
+  const [file = '', ...args] = hasLifeline ? ['sh', LIFELINE, ...command.argv] : command.argv
+  options.signal?.throwIfAborted()
   const started = performance.now()
   const execaOptions = {
     ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
     ...(command.env === undefined ? {} : { env: command.env }),
-    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+    ...(options.signal === undefined || hasLifeline ? {} : { cancelSignal: options.signal }),
     ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
-    ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+    ...(options.input === undefined ? { stdin: hasLifeline ? 'pipe' : 'ignore' } : { input: options.input }),
+    detached: hasLifeline,
     // Both streams as one, in the order of arrival, for those who follow the lines.
     all: options.onLine !== undefined,
     reject: false,
@@ -49,6 +61,7 @@ export async function runUnchecked(command: Command, options: RunOptions = {}): 
   } satisfies Options
   const child = execa(file, args, execaOptions)
   if (options.onLine !== undefined) void forwardLines(child, options.onLine)
+  if (hasLifeline) holdLifeline(child.nodeChildProcess, options.signal)
   const result = await child
   options.signal?.throwIfAborted()
   if (result.timedOut) {
@@ -70,6 +83,24 @@ export async function runUnchecked(command: Command, options: RunOptions = {}): 
     stderr: String(result.stderr ?? ''),
     durationMs: performance.now() - started,
   }
+}
+
+/** Lets go of it at the signal, and clears the process group away when the program is over. */
+function holdLifeline(child: ChildProcess, signal: AbortSignal | undefined): void {
+  const letGo = (): void => {
+    child.stdin?.end()
+  }
+  child.stdin?.on('error', () => undefined)
+  signal?.addEventListener('abort', letGo, { once: true })
+  // Not at `close`: what was left behind may hold the pipes open.
+  child.once('exit', () => {
+    signal?.removeEventListener('abort', letGo)
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+    } catch {
+      // The group has ended with its leader.
+    }
+  })
 }
 
 /** Runs a command to its end; rejects with `TOOL_FAILED`, its last output and the exact command when it fails. */

@@ -10,6 +10,8 @@ export interface AptConfiguration {
   readonly settings: readonly (readonly [name: string, value: string])[]
   /** Keyrings that count for sources which name none. */
   readonly trustedKeyrings: readonly string[]
+  /** False where there is no apt on the host; the rest is then empty but for the proxies of the environment. */
+  readonly hasApt: boolean
 }
 
 /**
@@ -25,13 +27,12 @@ const PROXY_VARIABLES = { http_proxy: 'Acquire::http::Proxy', https_proxy: 'Acqu
 
 /** Reads the host's apt configuration through apt-config, so that apt's own rules decide what holds. */
 export async function readAptConfiguration(env: Readonly<Record<string, string>> = {}): Promise<AptConfiguration> {
-  const dump = await run({ argv: ['apt-config', 'dump'], env }).catch((cause: unknown) => {
-    if (!(cause instanceof BootwrightError) || cause.code !== 'TOOL_MISSING') throw cause
-    throw new BootwrightError('HOST_UNSUITABLE', 'The managed tools need apt, but this host has no apt-config', {
-      cause,
-      hint: "Install apt, dpkg and debian-archive-keyring and give --mirror URL, or use this host's tools: --toolchain host.",
-    })
+  const proxies = proxiesOf({ ...process.env, ...env })
+  const dump = await run({ argv: ['apt-config', 'dump'], env }).catch((error: unknown) => {
+    if (error instanceof BootwrightError && error.code === 'TOOL_MISSING') return undefined
+    throw error
   })
+  if (dump === undefined) return { sources: [], settings: proxies, trustedKeyrings: [], hasApt: false }
   const shell = await run({
     argv: [
       ...['apt-config', 'shell'],
@@ -47,11 +48,12 @@ export async function readAptConfiguration(env: Readonly<Record<string, string>>
   const trusted = paths.get('TRUSTED') ?? ''
   return {
     sources: await readSources(paths.get('LIST') ?? '', paths.get('PARTS') ?? ''),
-    settings: [...proxiesOf({ ...process.env, ...env }), ...parseDump(dump.stdout)],
+    settings: [...proxies, ...parseDump(dump.stdout)],
     trustedKeyrings: [
       ...((await readIfThere(trusted)) === undefined ? [] : [trusted]),
       ...(await filesBelow(paths.get('TRUSTED_PARTS') ?? '', /\.(gpg|asc|pgp)$/)),
     ],
+    hasApt: true,
   }
 }
 

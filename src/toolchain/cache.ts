@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
-import { BootwrightError, runUnchecked } from '../system/index.ts'
+import { asHostError, BootwrightError, runUnchecked } from '../system/index.ts'
 import { type LockOptions, lockFile, tryLockFile } from './lock.ts'
 
 /**
@@ -151,19 +151,6 @@ function unfinishedName(file: string): string | undefined {
 }
 
 function asCacheError(cause: unknown, directory: string): unknown {
-  const code = (cause as NodeJS.ErrnoException).code
-  if (cause instanceof BootwrightError || typeof code !== 'string') return cause
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new BootwrightError('NO_SPACE', `No space is left for the cache in ${directory}`, {
-      cause,
-      hint: 'Free some space, or set BOOTWRIGHT_CACHE to a directory on a larger disk.',
-    })
-  }
-  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'ENOTDIR' || code === 'EEXIST') {
-    return new BootwrightError('HOST_UNSUITABLE', `Cannot write to the cache in ${directory}: ${code}`, {
-      cause,
-      hint: 'Set BOOTWRIGHT_CACHE to a directory of your own.',
-    })
-  }
-  return cause
+  const hint = 'Set BOOTWRIGHT_CACHE to a directory of your own, on a disk with some space.'
+  return asHostError(cause, `Cannot write to the cache in ${directory}`, hint)
 }

@@ -21,13 +21,13 @@ describe('requireSpace()', () => {
   const statFs = async () => ({ bavail: 100, bsize: MIB })
 
   it('rejects before the work begins, with what is needed and what is there', async () => {
-    await expect(requireSpace('The tree', '/', 101, statFs)).rejects.toMatchObject({
+    await expect(requireSpace('The tree', '/', 101, { statFs })).rejects.toMatchObject({
       code: 'NO_SPACE',
       message: 'The tree needs 101 MiB below /, but only 100 MiB are free',
     })
   })
 
   it('accepts exactly enough', async () => {
-    await expect(requireSpace('The tree', '/', 100, statFs)).resolves.toBeUndefined()
+    await expect(requireSpace('The tree', '/', 100, { statFs })).resolves.toBeUndefined()
   })
 })

@@ -20,14 +20,20 @@ export async function freeMiB(path: string, statFs: StatFs = statfs): Promise<nu
 }
 
 /** Rejects with `NO_SPACE` before any work is begun that could not be finished. */
-export async function requireSpace(what: string, path: string, neededMiB: number, statFs?: StatFs): Promise<void> {
+export async function requireSpace(
+  what: string,
+  path: string,
+  neededMiB: number,
+  options: { readonly statFs?: StatFs | undefined; readonly hint?: string } = {},
+): Promise<void> {
+  const { statFs, hint = 'Free some space, or set BOOTWRIGHT_CACHE to a directory on a larger disk.' } = options
   const found = await freeMiB(path, statFs)
   if (found >= neededMiB) return
   throw new BootwrightError(
     'NO_SPACE',
     `${what} needs ${neededMiB} MiB below ${path}, but only ${found} MiB are free`,
     {
-      hint: 'Free some space, or set BOOTWRIGHT_CACHE to a directory on a larger disk.',
+      hint,
       detail: { neededMiB, found },
     },
   )

@@ -46,13 +46,16 @@ export async function isolatedApt(directory: string, sources: PackageSources): P
   const apt = async (argv: readonly string[], what: string, cwd: string, signal?: AbortSignal): Promise<void> => {
     const env = { APT_CONFIG: configuration, LC_ALL: 'C.UTF-8', DEBIAN_FRONTEND: 'noninteractive' }
     const result = await runUnchecked({ argv: ['apt-get', '--quiet', ...argv], cwd, env }, { signal })
-    if (result.exitCode !== 0) throw packageSourceError(what, `${result.stdout}\n${result.stderr}`)
+    if (result.exitCode !== 0)
+      throw packageSourceError(what, `${result.stdout}\n${result.stderr}`, { snapshot: sources.snapshot })
   }
   return {
     update: (options = {}) => apt(['update'], `the index of ${sources.release}`, root, options.signal),
     download: (name, into, options = {}) => apt(['download', name], `the package ${name}`, into, options.signal),
   }
 }
+
+const NOT_THERE = 'the mirror does not have it'
 
 /** What apt's messages mean, most telling first. */
 const EXPLANATIONS: readonly (readonly [pattern: RegExp, meaning: string, hint: string, code?: ErrorCode])[] = [
@@ -83,21 +86,42 @@ const EXPLANATIONS: readonly (readonly [pattern: RegExp, meaning: string, hint: 
     'Check the network and the proxy of the apt configuration, or use another mirror: --mirror URL.',
   ],
   [
-    /404 +Not Found|does not have a Release file|File not found|Unable to locate package|No candidate|Can't (select|find)/i,
-    'the mirror does not have it',
+    /40[04] +(Not Found|Bad Request)|does not have a Release file|File not found|Unable to locate package|No candidate|Can't (select|find)/i,
+    NOT_THERE,
     'Give a mirror of the whole Debian archive: --mirror URL.',
+  ],
+  [
+    /(Failed to fetch|Err:).* [45]\d\d +[A-Z]/,
+    'the mirror refuses',
+    'Check the address, its password and the proxy of the apt configuration, or use another mirror: --mirror URL.',
   ],
 ]
 
+export interface FetchContext {
+  /** What the archive was pinned to. */
+  readonly snapshot?: string | undefined
+  /** apt ran in mkosi's sandbox, which has no directories of the host. */
+  readonly isSandboxed?: boolean
+}
+
 /** Turns the output of a failed apt into an error; `what` is what was to be fetched. */
-export function packageSourceError(what: string, output: string): BootwrightError {
+export function packageSourceError(what: string, output: string, context: FetchContext = {}): BootwrightError {
   const lines = output.split('\n').filter((line) => /^\s*(E|W|Err)[: ]|^\s+\S/.test(line))
   const first = lines.find((line) => /^\s*E:/.test(line)) ?? lines[0] ?? output.trim().split('\n').at(-1) ?? ''
-  const [, meaning, hint, code] = EXPLANATIONS.find(([pattern]) => pattern.test(output)) ?? [
+  // The first failure explains those that follow: an index that could not be fetched is then said to be unsigned.
+  const explained = [first, output].map((text) => EXPLANATIONS.find(([pattern]) => pattern.test(text)))
+  const [, meaning, general, code] = explained.find((found) => found !== undefined) ?? [
     undefined,
     'apt failed',
     'Check the network, or use another mirror: --mirror URL.',
   ]
+  let hint = general
+  if (meaning === NOT_THERE && context.snapshot !== undefined) {
+    hint = `This mirror keeps no archive of ${context.snapshot}; give a snapshot service that does: --mirror URL.`
+  }
+  if (meaning === NOT_THERE && context.isSandboxed === true && /'(?:file|copy):/.test(first)) {
+    hint = "mkosi's sandbox does not see directories of this host: serve the mirror over HTTP and give that address."
+  }
   return new BootwrightError(code ?? 'PACKAGE_SOURCE', `Cannot fetch ${what}: ${meaning} (${first.trim()})`, { hint })
 }
 

@@ -1,11 +1,31 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { BootwrightError } from '../system/index.ts'
 
 /** The keyring of Debian's archive, where the package debian-archive-keyring puts it (newer name first). */
-export const DEBIAN_ARCHIVE_KEYRINGS = [
+const DEBIAN_ARCHIVE_KEYRINGS = [
   '/usr/share/keyrings/debian-archive-keyring.pgp',
   '/usr/share/keyrings/debian-archive-keyring.gpg',
 ] as const
+
+/** The keyring of Debian's archive below the first of these root directories that has one; it need not be readable. */
+export async function debianArchiveKeyring(roots: readonly string[] = ['/']): Promise<string | undefined> {
+  for (const path of roots.flatMap((root) => DEBIAN_ARCHIVE_KEYRINGS.map((keyring) => join(root, keyring)))) {
+    const isThere = await stat(path).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
+    )
+    if (isThere) return path
+  }
+  return undefined
+}
+
+export function noKeyring(): BootwrightError {
+  return new BootwrightError('PACKAGE_SOURCE', `This host lacks the keyring of Debian's archive`, {
+    hint: `Install the package debian-archive-keyring (on Fedora debian-keyring), or put the file to ${DEBIAN_ARCHIVE_KEYRINGS[0]}.`,
+    detail: { expected: DEBIAN_ARCHIVE_KEYRINGS.join(' ') },
+  })
+}
 
 /**
  * The bytes of an OpenPGP keyring file. Rejects with `PACKAGE_SOURCE` when it cannot be read or is none: apt itself

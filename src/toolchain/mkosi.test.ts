@@ -44,9 +44,9 @@ function sourcesAt(uri: string, publicKey: Uint8Array): PackageSources {
 describe.skipIf(key === undefined)('fetchMkosi() (needs gpg for a throw-away key)', () => {
   const signer = key as ThrowAwayKey
 
-  async function fetchFrom(uri: string, publicKey = signer.publicKey): Promise<{ cache: Cache; entry: string }> {
+  async function fetchFrom(uri: string, more: Partial<PackageSources> = {}): Promise<{ cache: Cache; entry: string }> {
     const cache = new Cache(join(archive, 'cache'))
-    const sources = sourcesAt(uri, publicKey)
+    const sources = { ...sourcesAt(uri, signer.publicKey), ...more }
     const entry = await cache.entry('mkosi', 'test', (into) => fetchMkosi(into, sources))
     return { cache, entry }
   }
@@ -102,17 +102,24 @@ describe.skipIf(key === undefined)('fetchMkosi() (needs gpg for a throw-away key
     })
   })
 
-  it('says that a mirror has no such release', async () => {
+  it.for([
+    ['does not have it', 404, undefined, /whole Debian archive/],
+    ['does not have it', 404, '20260501T000000Z', /no archive of 20260501T000000Z/],
+    // What a mirror says that knows nothing of snapshots.
+    ['does not have it', 400, '20260501T000000Z', /no archive of 20260501T000000Z/],
+    ['refuses', 403, undefined, /password/],
+  ] as const)('says that a mirror %s (%i)', async ([meaning, status, snapshot, hint]) => {
     const server = await listen(
       createServer((_request, response) => {
-        response.writeHead(404).end()
+        response.writeHead(status).end()
       }),
     )
     const { port } = server.address() as AddressInfo
     try {
-      await expect(fetchFrom(`http://127.0.0.1:${port}/debian`)).rejects.toMatchObject({
+      await expect(fetchFrom(`http://127.0.0.1:${port}/debian`, { snapshot })).rejects.toMatchObject({
         code: 'PACKAGE_SOURCE',
-        message: expect.stringContaining('the mirror does not have it'),
+        message: expect.stringContaining(`the mirror ${meaning}`),
+        hint: expect.stringMatching(hint),
       })
     } finally {
       server.closeAllConnections()

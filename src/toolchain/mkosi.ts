@@ -1,10 +1,13 @@
 import { access, constants, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { BootwrightError, type Command, run, runUnchecked } from '../system/index.ts'
 import type { Cache } from './cache.ts'
+import type { ToolsOrigin } from './distribution.ts'
+import { TOOLS_RECIPES } from './distribution-packages.ts'
 import { isolatedApt } from './isolated-apt.ts'
 import type { LockOptions } from './lock.ts'
 import { type PackageSources, TOOLS_RELEASE } from './package-sources.ts'
+import { programPath } from './program-path.ts'
 import { findPython, isAtLeast } from './python.ts'
 
 /** The oldest mkosi whose settings this program uses. */
@@ -45,10 +48,26 @@ export async function findMkosi(
   return fetchedMkosi(entry)
 }
 
-/** The mkosi that can be started now, without fetching one. */
-export async function readyMkosi(cache: Cache, snapshot: string | undefined): Promise<Mkosi | undefined> {
+/** The host's mkosi, where none is fetched: Debian's package fits no other distribution's Python. */
+export async function requireHostMkosi(cache: Cache, { distribution, hostName }: ToolsOrigin): Promise<Mkosi> {
   const own = await hostMkosi(cache)
   if (own !== undefined) return own
+  const { installMkosi = 'install mkosi' } = TOOLS_RECIPES[distribution]
+  throw new BootwrightError(
+    'TOOL_MISSING',
+    `mkosi ${OLDEST_MKOSI} or newer is needed, ${hostName} has ${(await hostMkosiVersion(cache)) ?? 'none'}`,
+    { hint: `Install it (${installMkosi}); where that is older, put a mkosi of its upstream repository into PATH.` },
+  )
+}
+
+/** The mkosi that can be started now, without fetching one. */
+export async function readyMkosi(
+  cache: Cache,
+  snapshot: string | undefined,
+  origin?: ToolsOrigin,
+): Promise<Mkosi | undefined> {
+  const own = await hostMkosi(cache)
+  if (own !== undefined || (origin !== undefined && origin.distribution !== 'debian')) return own
   const entry = await cache.find('mkosi', entryName(snapshot))
   return entry === undefined ? undefined : fetchedMkosi(entry)
 }
@@ -74,19 +93,29 @@ async function fetchedMkosi(entry: string): Promise<Mkosi> {
 
 /** The mkosi in the host's PATH, or undefined when there is none or it is too old. */
 export async function hostMkosi(cache: Cache): Promise<Mkosi | undefined> {
-  const path = await whichMkosi()
+  const path = await programPath('mkosi')
   if (path === undefined) return undefined
+  const version = await versionOf(path, cache)
+  if (!isAtLeast(version, [OLDEST_MKOSI])) return undefined
+  return { version, origin: 'host', command: (args, more = {}) => ({ ...more, argv: [path, ...args] }) }
+}
+
+async function hostMkosiVersion(cache: Cache): Promise<string | undefined> {
+  const path = await programPath('mkosi')
+  return path === undefined ? undefined : versionOf(path, cache)
+}
+
+async function versionOf(path: string, cache: Cache): Promise<string> {
   const { size, mtimeMs } = await stat(path)
   const key = `${path} ${size} ${mtimeMs}`
   const known = (await cache.recall('host-mkosi')) as { key?: string; version?: string } | undefined
-  let version = known?.key === key ? known.version : undefined
-  if (version === undefined) {
-    const result = await runUnchecked({ argv: [path, '--version'] })
-    version = /\d+(?:\.\d+)*/.exec(result.stdout)?.[0] ?? '0'
-    await cache.remember('host-mkosi', { key, version })
-  }
-  if (!isAtLeast(version, [OLDEST_MKOSI])) return undefined
-  return { version, origin: 'host', command: (args, more = {}) => ({ ...more, argv: [path, ...args] }) }
+  if (known?.key === key && known.version !== undefined) return known.version
+  const result = await runUnchecked({ argv: [path, '--version'] })
+  const version = result.exitCode === 0 ? /\d+(?:\.\d+)*/.exec(result.stdout)?.[0] : undefined
+  // Not remembered: what keeps it from starting may be put right without a change of the file.
+  if (version === undefined) return 'a broken one'
+  await cache.remember('host-mkosi', { key, version })
+  return version
 }
 
 /**
@@ -126,14 +155,6 @@ export async function fetchMkosi(directory: string, sources: PackageSources, sig
     join(directory, 'mkosi.json'),
     JSON.stringify({ version, python: python.path } satisfies FetchedMkosi),
   )
-}
-
-async function whichMkosi(): Promise<string | undefined> {
-  for (const directory of (process.env.PATH ?? '').split(delimiter)) {
-    const path = join(directory || '.', 'mkosi')
-    if (await isExecutable(path)) return path
-  }
-  return undefined
 }
 
 async function isExecutable(path: string): Promise<boolean> {

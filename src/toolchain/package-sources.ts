@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { BootwrightError } from '../system/index.ts'
 import { type AptConfiguration, readAptConfiguration } from './apt-configuration.ts'
 import type { AptSource } from './apt-sources.ts'
-import { DEBIAN_ARCHIVE_KEYRINGS, readKeyring } from './keyring.ts'
+import { debianArchiveKeyring, noKeyring, readKeyring } from './keyring.ts'
 
 /** The Debian release that the managed tools come from. */
 export const TOOLS_RELEASE = 'forky'
@@ -12,6 +12,8 @@ export interface PackageSourceOptions {
   readonly mirror?: string | undefined
   /** Pins the archive to `YYYYMMDDTHHMMSSZ`, see `snapshotOf()`. */
   readonly snapshot?: string | undefined
+  /** The root of a tools tree that may have the archive's keyring where the host has none. */
+  readonly toolsRoot?: string | undefined
   /** Added to the environment of apt-config; tests point `APT_CONFIG` at a configuration of their own. */
   readonly env?: Readonly<Record<string, string>>
 }
@@ -34,16 +36,14 @@ export async function findPackageSources(options: PackageSourceOptions = {}): Pr
   const source = options.mirror === undefined ? debianArchive(host.sources) : undefined
   const mirror = options.mirror ?? (source === undefined ? undefined : await firstUri(source))
   if (mirror === undefined) {
-    throw new BootwrightError('PACKAGE_SOURCE', "This host's apt configuration names no mirror of Debian's archive", {
-      hint: 'Give one: --mirror URL, the directory of the mirror that holds "dists".',
-    })
+    throw noMirror(host.hasApt ? "This host's apt configuration names" : 'This host has no apt, so it names')
   }
   const base = mirror.replace(/\/+$/, '')
   return {
     uri: options.snapshot === undefined ? base : snapshotOf(base, options.snapshot),
     release: TOOLS_RELEASE,
     components: ['main'],
-    keyrings: await keyringsFor(source, host),
+    keyrings: await keyringsFor(source, host, options.toolsRoot),
     settings: [...host.settings, ...staleIsAllowed(source, options.snapshot)],
     snapshot: options.snapshot,
   }
@@ -102,25 +102,29 @@ async function firstUri(source: AptSource): Promise<string | undefined> {
   }
 }
 
-async function keyringsFor(source: AptSource | undefined, host: AptConfiguration): Promise<PackageSources['keyrings']> {
+/** The images are Debian's whatever the host is, so without a mirror there is nothing that could be done. */
+export function noMirror(subject: string): BootwrightError {
+  return new BootwrightError('PACKAGE_SOURCE', `${subject} no mirror of Debian's archive, which images are made from`, {
+    hint: 'Give one: --mirror URL, the directory of the mirror that holds "dists".',
+  })
+}
+
+async function keyringsFor(
+  source: AptSource | undefined,
+  host: AptConfiguration,
+  toolsRoot: string | undefined,
+): Promise<PackageSources['keyrings']> {
   if (source?.embeddedKey !== undefined) {
     return [{ path: '/embedded-key.asc', bytes: Buffer.from(source.embeddedKey) }]
   }
   if (source !== undefined && source.keyrings.length > 0) {
     return Promise.all(source.keyrings.map(async (path) => ({ path, bytes: await readKeyring(path) })))
   }
-  let missing: unknown
-  for (const path of DEBIAN_ARCHIVE_KEYRINGS) {
-    try {
-      return [{ path, bytes: await readKeyring(path) }]
-    } catch (error) {
-      if ((error as BootwrightError).message.includes('ENOENT')) missing = error
-      else throw error
-    }
-  }
+  const archive = await debianArchiveKeyring(toolsRoot === undefined ? ['/'] : ['/', toolsRoot])
+  if (archive !== undefined) return [{ path: archive, bytes: await readKeyring(archive) }]
   // A source that names no keyring is verified with all keys that this host trusts.
   const trusted = source === undefined ? [] : host.trustedKeyrings
-  if (trusted.length === 0) throw missing
+  if (trusted.length === 0) throw noKeyring()
   return Promise.all(trusted.map(async (path) => ({ path, bytes: await readKeyring(path) })))
 }
 

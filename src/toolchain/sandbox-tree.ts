@@ -11,6 +11,12 @@ import type { PackageSources } from './package-sources.ts'
 const SOURCES_FILE = 'etc/apt/sources.list.d/mkosi.sources'
 const KEYRINGS = 'etc/apt/keyrings'
 
+const OWN_SETTINGS: readonly (readonly [name: string, value: string])[] = [
+  ['Acquire::Languages', 'none'],
+  // A mirror that cannot be reached is a failure: else apt goes on, and the first package that mkosi wants is to blame.
+  ['APT::Update::Error-Mode', 'any'],
+]
+
 /**
  * The sandbox tree for these sources, for `SandboxTrees=` and `ToolsTreeSandboxTrees=` of mkosi: the sources file, the
  * keyrings it names and an apt.conf drop-in. It lies in the cache, because it names the user's mirror.
@@ -44,7 +50,7 @@ export function sandboxFiles(sources: PackageSources, root: string): Map<string,
       '',
     ].join('\n'),
   )
-  files.set('etc/apt/apt.conf.d/50bootwright', aptSettings([...sources.settings, ['Acquire::Languages', 'none']]))
+  files.set('etc/apt/apt.conf.d/50bootwright', aptSettings([...sources.settings, ...OWN_SETTINGS]))
   return files
 }
 

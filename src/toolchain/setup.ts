@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { BootwrightError } from '../system/index.ts'
 import { Cache } from './cache.ts'
 import type { StatFs } from './disk-space.ts'
+import { toolsOrigin } from './distribution.ts'
 import { hostToolchain } from './host-toolchain.ts'
-import { findMkosi, readyMkosi } from './mkosi.ts'
-import { findPackageSources, type PackageSources } from './package-sources.ts'
+import { findMkosi, type Mkosi, readyMkosi, requireHostMkosi } from './mkosi.ts'
+import { findPackageSources, noMirror, type PackageSources } from './package-sources.ts'
 import { sandboxTree } from './sandbox-tree.ts'
 import type { Toolchain } from './toolchain.ts'
-import { findToolsTree, toolsTree } from './tools-tree.ts'
+import { findToolsTree, type ToolsTree, toolsTree } from './tools-tree.ts'
 import { treeToolchain } from './tree-toolchain.ts'
 
 /** What set-up does, in this order; each may be done already. */
@@ -24,6 +25,10 @@ export interface SetupOptions {
   readonly cache?: Cache
   /** How free disk space is found out; for tests. */
   readonly statFs?: StatFs
+  /** The host's os-release(5), for tests. */
+  readonly osReleaseFile?: string
+  /** What the host's firmware lies below, for tests. */
+  readonly root?: string
   readonly signal?: AbortSignal | undefined
   /** Called when there is work to do or somebody else's to wait for; never when everything is ready. */
   readonly onProgress?: (step: SetupStep, line: string) => void
@@ -44,9 +49,9 @@ export async function setUp(options: SetupOptions = {}): Promise<Toolchain> {
 
   // Kept from one step to the next, but looked for only when a step needs it.
   let found: Promise<PackageSources> | undefined
-  const sources = (): Promise<PackageSources> => {
-    options.onProgress?.('sources', 'reading the apt configuration')
-    found ??= findPackageSources(options)
+  const sources = (toolsRoot?: string): Promise<PackageSources> => {
+    if (found === undefined) options.onProgress?.('sources', 'reading the apt configuration')
+    found ??= findPackageSources({ ...options, toolsRoot })
     return found
   }
 
@@ -56,27 +61,43 @@ export async function setUp(options: SetupOptions = {}): Promise<Toolchain> {
       if (options.mirror === undefined && error instanceof BootwrightError && error.family === 'host') return undefined
       throw error
     })
-    return hostToolchain(cache, tree)
+    return hostToolchain(cache, tree, options)
   }
-  const sandbox = await currentSandboxTree(cache, options, sources)
-  const mkosi = await findMkosi(cache, sources, snapshot, { ...lockOptions('mkosi'), onProgress: progress('mkosi') })
-  const tree = await toolsTree(cache, mkosi, sandbox, {
-    ...lockOptions('tools'),
-    snapshot,
-    onProgress: progress('tools'),
-    ...(options.statFs === undefined ? {} : { statFs: options.statFs }),
-  })
+  const origin = await toolsOrigin(options)
+  const makeTree = (mkosi: Mkosi, sandboxTree?: string): Promise<ToolsTree> =>
+    toolsTree(cache, mkosi, {
+      ...lockOptions('tools'),
+      origin,
+      snapshot,
+      sandboxTree,
+      onProgress: progress('tools'),
+      ...(options.statFs === undefined ? {} : { statFs: options.statFs }),
+    })
+  if (origin.distribution === 'debian') {
+    const sandbox = await currentSandboxTree(cache, options, sources)
+    const mkosi = await findMkosi(cache, sources, snapshot, { ...lockOptions('mkosi'), onProgress: progress('mkosi') })
+    return treeToolchain(cache, await makeTree(mkosi, sandbox), mkosi, sandbox)
+  }
+  // Told before minutes of work: the tree is the host's own, but the images are still Debian's.
+  if (options.mirror === undefined) throw noMirror(`${origin.hostName} has no apt, so it names`)
+  const mkosi = await requireHostMkosi(cache, origin)
+  const tree = await makeTree(mkosi)
+  const sandbox = await currentSandboxTree(cache, options, () => sources(tree.root))
   return treeToolchain(cache, tree, mkosi, sandbox)
 }
 
 /** The managed tools if they were made already, for those who may only look. Fetches and makes nothing. */
 export async function readyToolchain(options: SetupOptions = {}): Promise<Toolchain | undefined> {
   const cache = options.cache ?? new Cache()
-  const mkosi = await readyMkosi(cache, options.snapshot)
+  if (options.toolchain === 'host') return setUp({ ...options, cache })
+  const origin = await toolsOrigin(options)
+  const mkosi = await readyMkosi(cache, options.snapshot, origin)
   if (mkosi === undefined) return undefined
-  const tree = await findToolsTree(cache, mkosi.version, options.snapshot)
+  const tree = await findToolsTree(cache, mkosi.version, origin, options.snapshot)
   if (tree === undefined) return undefined
-  return treeToolchain(cache, tree, mkosi, await currentSandboxTree(cache, options, () => findPackageSources(options)))
+  const toolsRoot = origin.distribution === 'debian' ? undefined : tree.root
+  const sandbox = await currentSandboxTree(cache, options, () => findPackageSources({ ...options, toolsRoot }))
+  return treeToolchain(cache, tree, mkosi, sandbox)
 }
 
 /**

@@ -5,9 +5,8 @@ import { BootwrightError } from '../system/index.ts'
 import type { Cache } from './cache.ts'
 import type { Mkosi } from './mkosi.ts'
 import type { Toolchain } from './toolchain.ts'
-import { packageCache, type ToolsTree } from './tools-tree.ts'
+import { ENTER_TREE, packageCache, type ToolsTree } from './tools-tree.ts'
 
-const ENTER_TREE = join(import.meta.dirname, 'enter-tree.sh')
 const CHECKOUT = join(import.meta.dirname, '../..')
 
 /**

@@ -2,13 +2,17 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runUnchecked } from '../../system/index.ts'
+import { toolsOrigin } from '../distribution.ts'
 import { isolatedApt } from '../isolated-apt.ts'
-import { type DoctorContext, missing, ok, type Probe, type ProbeOutcome } from './probe.ts'
+import { programPath } from '../program-path.ts'
+import { type DoctorContext, degraded, missing, ok, type Probe, type ProbeOutcome } from './probe.ts'
 
 export const aptProbe: Probe = {
   id: 'apt',
   title: 'apt and dpkg',
   async run() {
+    const { distribution, hostName } = await toolsOrigin()
+    if (distribution !== 'debian') return ok(`not needed: mkosi makes the tools tree from ${hostName}`)
     const apt = await runUnchecked({ argv: ['apt-get', '--version'] })
     await runUnchecked({ argv: ['dpkg-deb', '--version'] })
     return ok(apt.stdout.split('\n')[0] ?? '')
@@ -33,6 +37,9 @@ export const mirrorProbe: Probe = {
 /** Fetches the release file, as apt reaches it; its signature is checked when packages are. */
 async function fetchRelease({ sources, signal }: DoctorContext): Promise<ProbeOutcome> {
   const found = await sources()
+  if ((await programPath('apt-get')) === undefined) {
+    return degraded(`${found.uri}: not tried without apt`, 'Nothing to do; it is tried when an image is built.')
+  }
   const directory = await mkdtemp(join(tmpdir(), 'bootwright-mirror-'))
   try {
     await isolatedApt(directory, found)

@@ -10,6 +10,8 @@ export interface DoctorContext {
   readonly outDirectory: string
   /** The tools if they are ready; several probes can say more then. */
   readonly toolchain: Toolchain | undefined
+  /** Why there are none, where that is an error and not just still to be done. */
+  readonly toolchainError?: unknown
   readonly sources: () => Promise<PackageSources>
   readonly statFs?: StatFs
   readonly signal?: AbortSignal | undefined

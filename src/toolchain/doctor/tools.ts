@@ -1,5 +1,7 @@
-import { readyMkosi } from '../mkosi.ts'
-import { degraded, ok, type Probe } from './probe.ts'
+import { BootwrightError } from '../../system/index.ts'
+import { toolsOrigin } from '../distribution.ts'
+import { readyMkosi, requireHostMkosi } from '../mkosi.ts'
+import { degraded, missing, ok, type Probe } from './probe.ts'
 
 const SET_UP = 'Run `./bootwright setup`; verify and test do it by themselves too.'
 
@@ -7,7 +9,11 @@ export const mkosiProbe: Probe = {
   id: 'mkosi',
   title: 'mkosi',
   async run({ cache }) {
-    const mkosi = await readyMkosi(cache, undefined)
+    const origin = await toolsOrigin()
+    // Elsewhere nothing is fetched that could still be to come.
+    const mkosi = await (origin.distribution === 'debian'
+      ? readyMkosi(cache, undefined)
+      : requireHostMkosi(cache, origin))
     if (mkosi === undefined) return degraded('not fetched yet', SET_UP)
     return ok(`${mkosi.version}, ${mkosi.origin === 'host' ? "this host's" : "Debian's package"}`)
   },
@@ -15,10 +21,16 @@ export const mkosiProbe: Probe = {
 
 export const toolsProbe: Probe = {
   id: 'tools',
-  title: 'Tools tree',
-  async run({ toolchain }) {
+  title: 'Tools',
+  async run({ toolchain, toolchainError }) {
+    if (toolchainError instanceof Error) {
+      const hint = toolchainError instanceof BootwrightError ? toolchainError.hint : undefined
+      return missing(toolchainError.message, hint ?? SET_UP)
+    }
     if (toolchain === undefined) return degraded('not made yet', SET_UP)
     const { qemu, ovmf, swtpm, systemd } = toolchain.versions
-    return ok(`QEMU ${qemu}, OVMF ${ovmf}, swtpm ${swtpm}, systemd ${systemd}`)
+    return ok(
+      `${toolchain.kind === 'host' ? "this host's: " : ''}QEMU ${qemu}, OVMF ${ovmf ?? 'of this host'}, swtpm ${swtpm}, systemd ${systemd}`,
+    )
   },
 }
