@@ -78,8 +78,9 @@ async function mkosiVm(): Promise<number> {
     '--ephemeral=yes',
     'vm',
   )
-  const [file = '', ...args] = command.argv
   const begun = performance.now()
+  // It must not outlive us, whatever ends us.
+  const [file = '', ...args] = ['setpriv', '--pdeathsig', 'TERM', '--', ...command.argv]
   const child = spawn(file, args, {
     cwd: CHECKOUT,
     env: { ...process.env, ...command.env },

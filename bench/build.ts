@@ -3,11 +3,11 @@
  *
  * Usage: node bench/build.ts [rounds]
  */
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { build } from '../src/image/index.ts'
 import { run } from '../src/system/index.ts'
-import { Cache, cacheDirectory, setUp } from '../src/toolchain/index.ts'
+import { Cache, cacheDirectory, removeTree, setUp } from '../src/toolchain/index.ts'
 import { report, rounds } from './support/rounds.ts'
 
 const CHECKOUT = resolve(import.meta.dirname, '..')
@@ -28,7 +28,7 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   return (performance.now() - begun) / 1000
 }
 
-/** mkosi on its own; `-f` makes everything anew, without it the cached trees of the first run are used. */
+/** mkosi on its own: `-f` makes the image anew from its cached trees, `-ff` those as well. */
 function bare(...args: readonly string[]): Promise<unknown> {
   const directory = join(WORK, 'bare')
   return run(
@@ -46,19 +46,28 @@ function bare(...args: readonly string[]): Promise<unknown> {
 
 await mkdir(join(WORK, 'bare'), { recursive: true })
 await mkdir(join(WORK, 'cache'), { recursive: true })
-const count = Number(process.argv[2] ?? 3)
-// Caches of both are warm before the clock runs.
-await bare('-f')
+const own = new Cache()
+/** Forgets what incremental builds keep; downloaded packages stay for both. */
+const forget = async () => {
+  for (const entry of await readdir(own.path('images'))) {
+    if (entry.startsWith(`${IMAGE}-`)) await removeTree(own.path('images', entry))
+  }
+}
+// The packages are there before the clock runs.
 await build(IMAGE, { ...options, force: true })
-const rows = await rounds(count, [
+const rows = await rounds(Number(process.argv[2] ?? 3), [
+  { name: 'bare mkosi, build', run: () => timed(() => bare('-ff')) },
+  { name: 'bootwright, build', prepare: forget, run: () => timed(() => build(IMAGE, { ...options, force: true })) },
   { name: 'bare mkosi, rebuild', run: () => timed(() => bare('-f')) },
   { name: 'bootwright, rebuild', run: () => timed(() => build(IMAGE, { ...options, force: true })) },
   {
     name: 'bootwright, no change',
+    prepare: () => build(IMAGE, { ...options, outDirectory: join(CHECKOUT, 'out') }),
     run: () => timed(() => run({ argv: [join(CHECKOUT, 'bootwright'), 'build', IMAGE] })),
   },
 ])
 await report('build', rows, [
+  { name: 'bootwright, build', peer: 'bare mkosi, build', limit: 1.02 },
   { name: 'bootwright, rebuild', peer: 'bare mkosi, rebuild', limit: 1.02 },
   { name: 'bootwright, no change', limit: 0.5 },
 ])

@@ -1,11 +1,14 @@
+import { readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { cpus, release } from 'node:os'
 import { join } from 'node:path'
-import { BootwrightError } from '../../src/system/index.ts'
+import { BootwrightError, run } from '../../src/system/index.ts'
 
 /** One thing that is timed: resolves with its seconds. */
 export interface Candidate {
   readonly name: string
+  /** Makes ready what is not to be timed. */
+  prepare?(): Promise<unknown>
   run(): Promise<number>
 }
 
@@ -20,22 +23,42 @@ export interface Row {
   readonly name: string
   readonly seconds: readonly number[]
   readonly median: number
+  /** Of all processes, user and system: what a machine that others use too cannot blur. */
+  readonly cpuSeconds: readonly number[]
 }
 
 /** Runs all candidates in turn, there and back again, so that a machine that drifts treats them alike. */
 export async function rounds(count: number, candidates: readonly Candidate[]): Promise<Row[]> {
   const seconds = new Map<string, number[]>(candidates.map(({ name }) => [name, []]))
+  const cpuSeconds = new Map<string, number[]>(candidates.map(({ name }) => [name, []]))
   for (let round = 1; round <= count; round++) {
-    for (const { name, run } of round % 2 === 1 ? candidates : candidates.toReversed()) {
-      const took = await run()
+    for (const { name, prepare, run: timed } of round % 2 === 1 ? candidates : candidates.toReversed()) {
+      await prepare?.()
+      // Nobody pays for what the one before has left to be written.
+      await run({ argv: ['sync'] })
+      const before = cpuUsed()
+      const took = await timed()
+      const cpu = cpuUsed() - before
       seconds.get(name)?.push(took)
-      process.stderr.write(`round ${round} of ${count}: ${name} ${took.toFixed(2)} s\n`)
+      cpuSeconds.get(name)?.push(cpu)
+      process.stderr.write(`round ${round} of ${count}: ${name} ${took.toFixed(2)} s, ${cpu.toFixed(2)} s of CPU\n`)
     }
   }
   return candidates.map(({ name }) => {
     const all = seconds.get(name) ?? []
-    return { name, seconds: all, median: median(all) }
+    return { name, seconds: all, median: median(all), cpuSeconds: cpuSeconds.get(name) ?? [] }
   })
+}
+
+/** CPU seconds of this process and of all its descendants that have ended (proc_pid_stat(5), in ticks of 10 ms). */
+function cpuUsed(): number {
+  const stat = readFileSync('/proc/self/stat', 'utf8')
+  const [utime, stime, cutime, cstime] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 15)
+    .map(Number) as [number, number, number, number]
+  return (utime + stime + cutime + cstime) / 100
 }
 
 /** Prints medians and ratios, and keeps everything as JSON under bench/results/. */
@@ -46,11 +69,17 @@ export async function report(title: string, rows: readonly Row[], goals: readonl
       `  ${name.padEnd(width)}  ${middle.toFixed(2)} s  (${Math.min(...seconds).toFixed(2)} to ${Math.max(...seconds).toFixed(2)})`,
   )
   const ratios = goals.map(({ name, peer, limit }) => {
-    const value = peer === undefined ? rowNamed(rows, name).median : pairedRatio(rowNamed(rows, name), rowNamed(rows, peer))
-    return { name, peer, limit, value, isMet: value <= limit }
+    const row = rowNamed(rows, name)
+    if (peer === undefined) return { name, limit, value: row.median, isMet: row.median <= limit }
+    const value = pairedRatio(row.seconds, rowNamed(rows, peer).seconds)
+    const cpuRatio = pairedRatio(row.cpuSeconds, rowNamed(rows, peer).cpuSeconds)
+    return { name, peer, limit, value, cpuRatio, isMet: value <= limit }
   })
-  for (const { name, peer, limit, value, isMet } of ratios) {
-    const claim = peer === undefined ? `${name}: ${value.toFixed(3)} s` : `${name} / ${peer} = ${value.toFixed(3)}`
+  for (const { name, peer, limit, value, cpuRatio, isMet } of ratios) {
+    const claim =
+      cpuRatio === undefined
+        ? `${name}: ${value.toFixed(3)} s`
+        : `${name} / ${peer} = ${value.toFixed(3)}, of CPU ${cpuRatio.toFixed(3)}`
     lines.push(`  ${isMet ? 'met   ' : 'MISSED'} ${claim} (goal: at most ${limit})`)
   }
   process.stdout.write(`${title}\n${lines.join('\n')}\n`)
@@ -72,8 +101,8 @@ function median(values: readonly number[]): number {
 }
 
 /** The median of each round's own ratio: a machine that is slow for a while is slow for both sides of it. */
-function pairedRatio(row: Row, peer: Row): number {
-  return median(row.seconds.map((seconds, round) => seconds / (peer.seconds[round] ?? Number.NaN)))
+function pairedRatio(values: readonly number[], peers: readonly number[]): number {
+  return median(values.map((value, round) => value / (peers[round] ?? Number.NaN)))
 }
 
 function rowNamed(rows: readonly Row[], name: string): Row {

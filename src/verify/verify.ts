@@ -95,7 +95,8 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
     ...(options.faults === undefined ? {} : { faults: options.faults }),
   })
   const { network, cloud } = scene
-  const identified = cloud === undefined ? spec : withIdentity(spec, cloud.provider.smbios(cloud.instance))
+  const identity = cloud === undefined ? spec : withIdentity(spec, cloud.provider.smbios(cloud.instance))
+  const identified = { ...identity, ...options.spec }
   const stopped = machine(identified, {
     toolchain: options.toolchain,
     network,
