@@ -73,7 +73,7 @@ describe('verify', () => {
     expect(failures(report)).toEqual(['system-state', 'failed-units', 'journal-errors', 'event-log'])
     expect(check(report, 'failed-units')?.found).toBe('broken.service')
     expect(check(report, 'system-state')?.found).toBe('degraded')
-    expect(check(report, 'event-log')?.evidence[0]).toMatch(/^PCR 14 \(sha256\): replayed 0{64}, found (?!0{64})/i)
+    expect(check(report, 'event-log')?.evidence[0]).toMatch(/^PCR 14 \(sha256\): replayed .*\(unknown\)$/)
     expect(runHolds(report)).toBe(false)
   })
 
