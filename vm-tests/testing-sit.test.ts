@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { symlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { quote, runUnchecked } from '../src/system/index.ts'
-import { OtherProject } from './support/other-project.ts'
+import { OtherProject, strangersEnvironment } from './support/other-project.ts'
 import { CHECKOUT } from './support/scene.ts'
 
 const script = await runUnchecked({ argv: ['script', '--version'] }).catch(() => undefined)
@@ -31,13 +31,12 @@ afterAll(() => project?.[Symbol.asyncDispose]())
 
 /** Runs a command on a terminal, and types an answer each time that a prompt appears. */
 async function converse(argv: readonly string[], answers: readonly (readonly [prompt: RegExp, answer: string])[]) {
-  const { VITEST: _vitest, VITEST_POOL_ID: _pool, VITEST_WORKER_ID: _worker, ...env } = process.env
   const child = spawn(
     'script',
     ['--quiet', '--flush', '--return', '--command', argv.map(quote).join(' '), '/dev/null'],
     {
       cwd: project.directory,
-      env: { ...env, PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}` },
+      env: strangersEnvironment(),
       stdio: ['pipe', 'pipe', 'inherit'],
     },
   )

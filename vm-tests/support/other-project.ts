@@ -5,6 +5,16 @@ import { dirname, join } from 'node:path'
 import { cacheDirectory } from '../../src/toolchain/index.ts'
 import { builtImage, CHECKOUT } from './scene.ts'
 
+/**
+ * The environment of somebody who is not in a test: without what Vitest and `bootwright test` say to their workers, above
+ * all the project, with the Node that runs us.
+ */
+export function strangersEnvironment(): Record<string, string | undefined> {
+  const own = /^(?:VITEST|NODE_ENV$|BOOTWRIGHT_(?!CACHE$))/
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)))
+  return { ...env, PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}` }
+}
+
 /** Somebody else's repository, with an image of its own. */
 export class OtherProject implements AsyncDisposable {
   readonly directory: string
@@ -38,10 +48,9 @@ export class OtherProject implements AsyncDisposable {
   /** Runs a program in it, with the Node that runs us; both streams as one. */
   async run(...argv: string[]): Promise<{ exitCode: number; output: string }> {
     const [file = '', ...args] = argv
-    const { VITEST: _vitest, VITEST_POOL_ID: _pool, VITEST_WORKER_ID: _worker, NODE_ENV: _node, ...env } = process.env
     const child = spawn(file, args, {
       cwd: this.directory,
-      env: { ...env, NO_COLOR: '1', PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}` },
+      env: { ...strangersEnvironment(), NO_COLOR: '1' },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let output = ''
