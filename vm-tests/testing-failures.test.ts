@@ -94,7 +94,7 @@ describe('bootwright test', () => {
     expect(text).toContain('found     "web-2"')
     expect(text).toMatch(/What was tried, in order:\n {2}N ms {2}boot +minimal {2}ok/)
     expect(text).toMatch(/N ms {2}writeFile +\/run\/mark x {2}ok\n {2}N ms {2}runUnchecked +false {2}ok\n/)
-    expect(text).toMatch(/The end of its console:\n {2}\S/)
+    expect(text).toMatch(/The end of its console:\n {2}.*\S/)
     expect(text).toContain('Evidence: out/runs/RUN/vm-tests-failing.test.js-prints-something-else')
   })
 

@@ -31,7 +31,7 @@ export async function buildWithMkosi(
   options: MkosiOptions = {},
 ): Promise<void> {
   const { incremental } = build
-  const command = toolchain.mkosi([
+  const args = [
     ...definitionArguments(build.definitionDirectory, build.version),
     `--output=${build.output}`,
     `--output-directory=${build.outputDirectory}`,
@@ -44,7 +44,9 @@ export async function buildWithMkosi(
           `--build-directory=${incremental.buildDirectory}`,
         ]),
     'build',
-  ])
+  ]
+  // A mkosi that has to be killed leaves its temporary files: where the workspace is removed, they are too.
+  const command = toolchain.mkosi(args, { env: { TMPDIR: build.workspaceDirectory } })
   const result = await runMkosi(command, options)
   if (result.exitCode !== 0) {
     const failure = readFailure(result.stderr)

@@ -93,13 +93,14 @@ async function makeToolsTree(
   await mkdir(workspace)
   await mkdir(packages, { recursive: true })
   await writeFile(join(work, 'mkosi.conf'), toolsTreeConfiguration(origin))
-  const command = mkosi.command([
+  const args = [
     `--directory=${work}`,
     ...(sandboxTree === undefined ? [] : [`--sandbox-tree=${sandboxTree}`, `--tools-tree-sandbox-tree=${sandboxTree}`]),
     `--package-cache-directory=${packages}`,
     `--workspace-directory=${workspace}`,
     'build',
-  ])
+  ]
+  const command = mkosi.command(args, { env: { TMPDIR: workspace } })
   // A mkosi whose maker was killed must not go on in a directory that the next maker removes.
   const result = await runUnchecked(command, {
     withDescendants: true,
