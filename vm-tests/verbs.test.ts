@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -260,6 +260,31 @@ describe('a restart', () => {
     await expect(process.exited).rejects.toMatchObject({ code: 'GUEST_GONE' })
     expect(await running.readFile('/proc/sys/kernel/random/boot_id')).toEqual(before)
     expect(await running.booted()).toBe('running')
+  })
+
+  it('with kexec goes on with another kernel, without the firmware', async () => {
+    await using running = await fork()
+    const { directory: built } = await builtImage('minimal')
+    const files = await readdir(built)
+    for (const [suffix, path] of [
+      ['.vmlinuz', '/run/kernel'],
+      ['.initrd', '/run/initrd'],
+    ] as const) {
+      const file = files.find((name) => name.endsWith(suffix)) ?? ''
+      await running.copyIn(join(built, file), path)
+    }
+    // The image has none of its own; the tools are of the same release.
+    await running.copyIn(join((await tools()).root, 'usr/sbin/kexec'), '/usr/sbin/kexec')
+    const before = await running.readFile('/proc/sys/kernel/random/boot_id')
+    const firmware = await running.eventLog()
+    const lines: string[] = []
+    running.console.onLine((line) => lines.push(line))
+    await running.kexec({ kernel: '/run/kernel', initrd: '/run/initrd' })
+    expect(await running.readFile('/proc/sys/kernel/random/boot_id')).not.toEqual(before)
+    expect(await running.booted()).toBe('running')
+    // What the firmware measured, it measured once.
+    expect(await running.eventLog()).toEqual(firmware)
+    expect(lines.join('\n')).not.toMatch(/BdsDxe/)
   })
 
   it('through the firmware is another boot, and its files and variables are there when it is off', async () => {

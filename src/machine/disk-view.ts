@@ -9,6 +9,7 @@ import type { Toolchain } from '../toolchain/index.ts'
 export interface DiskView {
   /** In bytes. */
   readonly size: number
+  /** Throws `MALFORMED_INPUT` for a disk without a partition table, as `partitions` and `partition` do. */
   readonly gpt: Gpt
   readonly partitions: readonly GptPartition[]
   /** A partition by its name or number; rejects with `UNKNOWN_NAME` for another. */
@@ -25,18 +26,28 @@ const MAX_LENGTH = 1024 * 1024 * 1024
 
 /**
  * Looks at a qcow2 disk with qemu-img: no root, no loop device, and nothing is written to it.
- *
- * Rejects with `MALFORMED_INPUT` when both copies of its partition table are damaged.
  */
 export async function diskView(toolchain: Toolchain, path: string): Promise<DiskView> {
   const size = await virtualSize(toolchain, path)
   const read = (offset: number, length: number) => readRange(toolchain, path, size, offset, length)
-  const gpt = await readGpt(size, read)
+  const table = await readGpt(size, read).catch((error: unknown) => {
+    if (error instanceof BootwrightError && error.code === 'MALFORMED_INPUT') return error
+    throw error
+  })
+  const whole = (): Gpt => {
+    if (table instanceof BootwrightError) throw table
+    return table
+  }
   return {
     size,
-    gpt,
-    partitions: gpt.partitions,
+    get gpt() {
+      return whole()
+    },
+    get partitions() {
+      return whole().partitions
+    },
     partition(which) {
+      const gpt = whole()
       const found = gpt.partitions.find(({ name, number }) => which === (typeof which === 'number' ? number : name))
       if (found !== undefined) return found
       throw unknownName(

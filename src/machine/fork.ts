@@ -1,5 +1,5 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
-import { readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { BootwrightError } from '../system/index.ts'
 import type { Cache } from '../toolchain/index.ts'
@@ -32,7 +32,7 @@ export interface ForkOptions extends StartOptions {
 
 const KIND = 'snapshots'
 /** Raised when what a snapshot consists of, or how it is made, changes. */
-const LAYOUT = 1
+const LAYOUT = 2
 /** A snapshot takes a few hundred MiB; the ones that were used last stay. */
 const KEPT = 12
 
@@ -57,13 +57,9 @@ export async function forkMachine(
     { signal: options.signal },
   )
   const isFresh = options.identity === 'fresh'
-  const forked = isFresh ? { ...spec, generationId: randomUUID() } : spec
   try {
-    await using scope = new AsyncDisposableStack()
-    const running = scope.use(await machine(forked, context).resume(snapshot, options))
-    if (spec.channel) await wake(running, isFresh, options)
+    const running = await goOn(snapshot, spec, context, options)
     await markUsed(options.cache, snapshot)
-    scope.move()
     return running
   } catch (cause) {
     options.signal?.throwIfAborted()
@@ -71,10 +67,46 @@ export async function forkMachine(
     options.onFallback?.(cause)
     await rm(snapshot, { recursive: true, force: true })
   }
+  const forked = isFresh ? { ...spec, generationId: randomUUID() } : spec
   await using scope = new AsyncDisposableStack()
   const running = scope.use(await machine(forked, context).start(options))
   await point.reach(running, options)
   if (isFresh && spec.channel) await wake(running, isFresh, options)
+  scope.move()
+  return running
+}
+
+/**
+ * Another machine that goes on from where a running one is now; the running one stands still for a moment, and goes on too.
+ * Of what it has, the new one gets copies. Rejects with `SNAPSHOT_FAILED`.
+ */
+export async function forkRunning(
+  original: RunningMachine,
+  context: MachineContext,
+  options: Pick<ForkOptions, 'identity' | 'signal'> = {},
+): Promise<RunningMachine> {
+  // Where it is cleared away with the machine, whatever ends us.
+  const snapshot = await mkdtemp(join(original.directory, 'fork-'))
+  try {
+    await original.snapshot(snapshot)
+    return await goOn(snapshot, original.spec, context, options)
+  } finally {
+    await rm(snapshot, { recursive: true, force: true })
+  }
+}
+
+async function goOn(
+  snapshot: string,
+  spec: MachineSpec,
+  context: MachineContext,
+  options: Pick<ForkOptions, 'identity'> & StartOptions,
+): Promise<RunningMachine> {
+  const isFresh = options.identity === 'fresh'
+  await using scope = new AsyncDisposableStack()
+  const running = scope.use(
+    await machine(isFresh ? { ...spec, generationId: randomUUID() } : spec, context).resume(snapshot, options),
+  )
+  if (spec.channel) await wake(running, isFresh, options)
   scope.move()
   return running
 }
@@ -94,10 +126,11 @@ export async function snapshotIdentity(
   point: Pick<SnapshotPoint, 'name'>,
   surroundings?: unknown,
 ): Promise<string> {
-  const [image, code, variables] = await Promise.all([
+  const [image, code, variables, ...contents] = await Promise.all([
     spec.image.identity ?? fileIdentity(spec.image.diskPath),
     fileDigest(spec.firmware.codePath),
     fileDigest(spec.firmware.variablesPath),
+    ...(spec.disks ?? []).map(({ contentPath }) => (contentPath === undefined ? '' : fileIdentity(contentPath))),
   ])
   const parts = {
     layout: LAYOUT,
@@ -106,6 +139,7 @@ export async function snapshotIdentity(
     spec: { ...spec, image, firmware: { code, variables, needsSmm: spec.firmware.needsSmm } },
     credentials: Object.entries(spec.credentials).map(([name, value]) => [name, Buffer.from(value).toString('base64')]),
     channel: spec.channel ? channelCredentials() : undefined,
+    contents,
     surroundings,
   }
   return `${spec.image.name}-${createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)}`

@@ -1,5 +1,14 @@
+import { randomBytes } from 'node:crypto'
 import { BootwrightError, unknownName } from '../system/index.ts'
-import type { PcrBank } from '../tpm/index.ts'
+import {
+  attestationKeyCommand,
+  checkQuote,
+  type PcrBank,
+  parseAttestationKey,
+  parseQuote,
+  type Quote,
+  quoteCommand,
+} from '../tpm/index.ts'
 import type { Guest } from './guest.ts'
 
 const TPM = '/sys/class/tpm/tpm0'
@@ -13,7 +22,24 @@ export interface GuestTpm {
    * active, and with `GUEST_COMMAND_FAILED` in a guest without a TPM.
    */
   readPcrs(bank?: PcrBank): Promise<ReadonlyMap<number, string>>
+  /**
+   * What the TPM itself says of its PCRs, signed with a key of its endorsement hierarchy: nothing in the guest can say it in
+   * its place. Signature, nonce and selection have been checked; compare `pcrDigest` with `quotedDigest` of the values that
+   * you expect. Needs no tools in the image.
+   */
+  quote(options?: QuoteOptions): Promise<Quote>
 }
+
+export interface QuoteOptions {
+  /** All of them when absent. */
+  readonly pcrs?: readonly number[]
+  /** `sha256` when absent. */
+  readonly bank?: PcrBank
+  /** At most 32 bytes; random when absent. */
+  readonly nonce?: Uint8Array
+}
+
+const ALL_PCRS = Array.from({ length: 24 }, (_, pcr) => pcr)
 
 export function guestTpm(guest: Guest): GuestTpm {
   return {
@@ -29,7 +55,46 @@ export function guestTpm(guest: Guest): GuestTpm {
       if (values === undefined) throw unknownName('active PCR bank', bank, [...banks.keys()])
       return new Map([...values].sort(([a], [b]) => a - b))
     },
+    async quote({ pcrs = ALL_PCRS, bank = 'sha256', nonce = randomBytes(32) } = {}) {
+      const quote = await withDevice(guest, async (send) => {
+        const key = parseAttestationKey(await send(attestationKeyCommand()))
+        return parseQuote(await send(quoteCommand(key.handle, nonce, bank, pcrs)), key.publicKey)
+      })
+      checkQuote(quote, { nonce, bank, pcrs })
+      return quote
+    },
   }
+}
+
+/**
+ * Talks to the guest's TPM over one opening of its device: what is loaded there is gone afterwards. A command is to reach
+ * the kernel in one piece, hence the file.
+ */
+const RELAY = `
+exec 3<>/dev/tpmrm0 || exit 3
+file=$(mktemp) || exit 4
+trap 'rm -f "$file"' EXIT
+while dd bs=4096 count=1 status=none of="$file" && [ -s "$file" ]; do
+  cat "$file" >&3
+  dd bs=4096 count=1 status=none <&3
+done`
+
+async function withDevice<T>(
+  guest: Guest,
+  use: (send: (command: Buffer) => Promise<Buffer>) => Promise<T>,
+): Promise<T> {
+  await using relay = await guest.spawn(['sh', '-c', RELAY])
+  const answers = relay.stdout[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+  return use(async (command) => {
+    relay.stdin.write(command)
+    let received = Buffer.alloc(0)
+    while (received.length < 6 || received.length < received.readUInt32BE(2)) {
+      const { done, value } = await answers.next()
+      if (done === true) throw noTpm()
+      received = Buffer.concat([received, value])
+    }
+    return received
+  })
 }
 
 /** The firmware's event log as bytes. */

@@ -8,7 +8,7 @@ export * from './fork.ts'
 export type { CommandOutput, WaitOptions } from './guest.ts'
 export type { GuestExit } from './guest-exit.ts'
 export type { GuestProcess } from './guest-process.ts'
-export type { GuestTpm } from './guest-tpm.ts'
+export type { GuestTpm, QuoteOptions } from './guest-tpm.ts'
 export {
   JOURNAL_PRIORITIES,
   type JournalEntry,

@@ -1,9 +1,9 @@
-import { access, constants, copyFile, stat } from 'node:fs/promises'
+import { copyFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { BootwrightError } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
 import { manufactureTpm } from '../tpm/index.ts'
-import { makeOverlay } from './disk.ts'
+import { checkSpec } from './check-spec.ts'
+import { makeDisks } from './disk.ts'
 import type { DiskView } from './disk-view.ts'
 import type { EfiVariables } from './efi-variables.ts'
 import type { PrivateNetwork } from './network.ts'
@@ -53,8 +53,8 @@ export interface StoppedMachine extends AsyncDisposable {
   restart(options?: StartOptions): Promise<RunningMachine>
   /** Its EFI variables, to read and to change. */
   efiVariables(): Promise<EfiVariables>
-  /** Its disk, with the partition table. */
-  disk(): Promise<DiskView>
+  /** Its disk, with the partition table; or another one of its disks, by name (`UNKNOWN_NAME` lists them). */
+  disk(name?: string): Promise<DiskView>
   /** Keeps the state directory when the scope is left. */
   keep(): Promise<void>
 }
@@ -66,7 +66,7 @@ export function machine(spec: MachineSpec, context: MachineContext): Machine {
     ramPath?: string,
   ): Promise<RunningMachine> => {
     options.signal?.throwIfAborted()
-    await requireFiles(spec)
+    await checkSpec(spec)
     await using scope = new AsyncDisposableStack()
     // QEMU takes a relative path of a backing file as one beside the overlay.
     const state = scope.use(await makeStateDirectory(resolve(context.stateParent), context.name))
@@ -82,34 +82,9 @@ export function machine(spec: MachineSpec, context: MachineContext): Machine {
     resume: (snapshot, options = {}) =>
       withState(
         options,
-        (state) => unpack(snapshot, context.toolchain, state.path, spec.tpm !== 'absent', options.signal),
+        (state) => unpack(snapshot, context.toolchain, state.path, spec, options.signal),
         join(snapshot, SNAPSHOT_RAM),
       ),
-  }
-}
-
-async function requireFiles({ image, firmware, diskMiB }: MachineSpec): Promise<void> {
-  const { size } = await access(image.diskPath, constants.R_OK)
-    .then(() => stat(image.diskPath))
-    .catch((cause: Error) => {
-      throw new BootwrightError('IMAGE_INCOMPLETE', `Cannot read the disk of image "${image.name}": ${cause.message}`, {
-        cause,
-        hint: 'Build the image again.',
-      })
-    })
-  if (diskMiB !== undefined && diskMiB * 1024 * 1024 < size) {
-    throw new BootwrightError(
-      'INVALID_ARGUMENT',
-      `Expected a disk of at least ${Math.ceil(size / 1024 / 1024)} MiB for image "${image.name}", found ${diskMiB}`,
-    )
-  }
-  for (const path of [firmware.codePath, firmware.variablesPath]) {
-    await access(path, constants.R_OK).catch((cause: Error) => {
-      throw new BootwrightError('TOOL_MISSING', `Cannot read firmware "${firmware.name}": ${cause.message}`, {
-        cause,
-        hint: 'The package ovmf brings it: run `./bootwright setup`, or install it for --toolchain host.',
-      })
-    })
   }
 }
 
@@ -122,16 +97,7 @@ async function prepare(
   const { toolchain } = context
   // All of them are over before the directory may go.
   const outcomes = await Promise.allSettled([
-    makeOverlay(
-      toolchain,
-      {
-        backing: spec.image.diskPath,
-        format: 'raw',
-        path: join(state.path, 'disk.qcow2'),
-        ...(spec.diskMiB === undefined ? {} : { sizeMiB: spec.diskMiB }),
-      },
-      signal,
-    ),
+    ...makeDisks(spec, toolchain, state.path, signal),
     copyFile(spec.firmware.variablesPath, join(state.path, 'variables.fd')),
     spec.tpm === 'absent' ? undefined : manufactureTpm(toolchain, join(state.path, 'tpm'), spec.tpm.banks, signal),
   ])

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Namespace, run } from '../system/index.ts'
 import { readyToolchain, type Toolchain } from '../toolchain/index.ts'
@@ -51,6 +52,14 @@ describe.skipIf(toolchain === undefined || !canOpen)('PrivateNetwork (needs name
   afterAll(async () => {
     await network[Symbol.asyncDispose]()
     await rm(directory, { recursive: true, force: true })
+  })
+
+  it('gets to know machines while it runs, by name', async () => {
+    expect(await resolve('late')).toBe('ENOTFOUND')
+    await network.addHost({ macAddress: '52:54:00:b0:07:02', ipv4: hostAddress(1), name: 'late' })
+    for (let attempt = 0; attempt < 50 && (await resolve('late')) === 'ENOTFOUND'; attempt++) await sleep(100)
+    expect(await resolve('late')).toBe(`["${hostAddress(1)}"]`)
+    expect(await resolve('guest')).toBe(`["${hostAddress(0)}"]`)
   })
 
   it('answers DNS as soon as it is open: the names it was given, in both families', async () => {
@@ -113,12 +122,12 @@ describe.skipIf(toolchain === undefined || !canOpen)('PrivateNetwork (needs name
     const opening = PrivateNetwork.open(toolchain as Toolchain, {
       directory: join(directory, 'none'),
       addresses: [],
-      names: {},
+      names: { 'a name with spaces': ['127.0.0.1'] },
       hosts: [],
     })
     await expect(opening).rejects.toMatchObject({
       code: 'HELPER_EXITED',
-      message: expect.stringMatching(/dnsmasq did not start: .*No such file or directory/),
+      message: expect.stringMatching(/dnsmasq did not start: .*bad/),
     })
   })
 

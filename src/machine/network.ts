@@ -1,3 +1,4 @@
+import { mkdir, rename, writeFile } from 'node:fs/promises'
 import type { Server } from 'node:net'
 import { join } from 'node:path'
 import { BootwrightError, Namespace, type RunResult } from '../system/index.ts'
@@ -11,6 +12,13 @@ const IPV6_PREFIX = 'fd77:b007'
 /** The same in every network: a machine that goes on elsewhere finds its gateway where it was. */
 const BRIDGE_MAC = '52:54:00:b0:07:00'
 
+/** A machine of the network that DHCP and DNS know. */
+export interface NetworkHost {
+  readonly macAddress: string
+  readonly ipv4: string
+  readonly name?: string
+}
+
 export interface NetworkOptions {
   readonly signal?: AbortSignal | undefined
   /** Directory for dnsmasq's log and leases. */
@@ -20,7 +28,12 @@ export interface NetworkOptions {
   /** Names that DNS knows, with their addresses. */
   readonly names: Readonly<Record<string, readonly string[]>>
   /** What DHCP hands out to a card besides the rest of the pool. */
-  readonly hosts: readonly { readonly macAddress: string; readonly ipv4: string; readonly name?: string }[]
+  readonly hosts: readonly NetworkHost[]
+}
+
+/** A card's address for the n-th machine of a network, from 0. */
+export function hostMacAddress(index: number): string {
+  return `52:54:00:b0:07:${(index + 1).toString(16).padStart(2, '0')}`
 }
 
 /** IPv4 addresses that a machine may be given by {@link NetworkOptions.hosts}. */
@@ -35,11 +48,13 @@ export function hostAddress(index: number): string {
 export class PrivateNetwork implements AsyncDisposable {
   readonly namespace: Namespace
   readonly #toolchain: Toolchain
+  readonly #directory: string
   #taps = 0
 
-  private constructor(namespace: Namespace, toolchain: Toolchain) {
+  private constructor(namespace: Namespace, toolchain: Toolchain, directory: string) {
     this.namespace = namespace
     this.#toolchain = toolchain
+    this.#directory = directory
   }
 
   /** Makes the network, with DHCP and DNS that answer; rejects with `NAMESPACE_DENIED` or `HOST_UNSUITABLE` where the host does not let us. */
@@ -58,6 +73,8 @@ export class PrivateNetwork implements AsyncDisposable {
       ),
       `link set ${BRIDGE} up`,
     ])
+    for (const name of Object.values(HOST_DIRECTORIES)) await mkdir(join(options.directory, name), { recursive: true })
+    for (const host of options.hosts) await writeHost(options.directory, host)
     const dnsmasq = await namespace.run(toolchain.command(['dnsmasq', ...dnsmasqArguments(options)]), {
       signal: options.signal,
     })
@@ -67,7 +84,7 @@ export class PrivateNetwork implements AsyncDisposable {
       })
     }
     scope.move()
-    return new PrivateNetwork(namespace, toolchain)
+    return new PrivateNetwork(namespace, toolchain, options.directory)
   }
 
   /** Adds a port for a machine; rejects with `HOST_UNSUITABLE` when the host has no usable tun device. */
@@ -80,6 +97,11 @@ export class PrivateNetwork implements AsyncDisposable {
     return name
   }
 
+  /** From now on a card gets this address, and its machine has this name. */
+  addHost(host: NetworkHost): Promise<void> {
+    return writeHost(this.#directory, host)
+  }
+
   /** A TCP socket on one of the network's addresses, served by this process. */
   listen(address: string, port: number): Promise<Server> {
     return this.namespace.listen(address, port)
@@ -88,6 +110,22 @@ export class PrivateNetwork implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.namespace[Symbol.asyncDispose]()
   }
+}
+
+/** dnsmasq reads what appears in them by itself. */
+const HOST_DIRECTORIES = { addresses: 'dhcp-hosts', names: 'hosts' } as const
+
+async function writeHost(directory: string, { macAddress, ipv4, name }: NetworkHost): Promise<void> {
+  const file = macAddress.replaceAll(':', '-')
+  const write = async (kind: keyof typeof HOST_DIRECTORIES, line: string): Promise<void> => {
+    const path = join(directory, HOST_DIRECTORIES[kind], file)
+    // Beside it, and of a name that dnsmasq passes over: it must never see half a line.
+    const aside = join(directory, HOST_DIRECTORIES[kind], `.${file}`)
+    await writeFile(aside, `${line}\n`)
+    await rename(aside, path)
+  }
+  await write('addresses', [macAddress, ipv4, ...(name === undefined ? [] : [name])].join(','))
+  if (name !== undefined) await write('names', `${ipv4} ${name}`)
 }
 
 /** It goes into the background by itself when its sockets are open, and ends with the namespace. */
@@ -105,8 +143,8 @@ function dnsmasqArguments(options: NetworkOptions): string[] {
     '--address=/#/',
     ...Object.entries(options.names).flatMap(([name, addresses]) =>
       addresses.map((address) => `--address=/${name}/${address}`)),
-    ...options.hosts.map(({ macAddress, ipv4, name }) =>
-      `--dhcp-host=${[macAddress, ipv4, ...(name === undefined ? [] : [name])].join(',')}`),
+    `--dhcp-hostsdir=${join(options.directory, HOST_DIRECTORIES.addresses)}`,
+    `--hostsdir=${join(options.directory, HOST_DIRECTORIES.names)}`,
   ]
 }
 

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { BootwrightError, type NamespacedProcess } from '../system/index.ts'
 import { startTpm } from '../tpm/index.ts'
 import { channelCredentials } from './channel-script.ts'
+import { diskFiles, diskPath } from './disk.ts'
 import { recordFault } from './faults/fault-record.ts'
 import type { MachineContext, StartOptions } from './machine.ts'
 import { measuredBy } from './measured-input.ts'
@@ -34,7 +35,8 @@ export async function powerOn(
     ...channel.kernelCommandLineExtra,
     ...spec.kernelCommandLineExtra,
   ])
-  const tapName = await network.addTap()
+  const tapNames: string[] = []
+  for (const _card of [spec.macAddress, ...(spec.furtherMacAddresses ?? [])]) tapNames.push(await network.addTap())
   await using scope = new AsyncDisposableStack()
   const tpm =
     spec.tpm === 'absent'
@@ -45,10 +47,10 @@ export async function powerOn(
     scope.defer(() => void tpm.control.destroy())
   }
   const argv = qemuCommand(spec, {
-    overlayPath: join(state.path, 'disk.qcow2'),
+    diskPaths: diskFiles(spec).map((disk) => diskPath(state.path, disk)),
     variablesPath: join(state.path, 'variables.fd'),
     consoleLogPath: join(state.path, 'console.log'),
-    tapName,
+    tapNames,
     descriptors: { qmp: 3, console: 4, channel: spec.channel ? 5 : undefined, tpm: tpm === undefined ? undefined : 6 },
     oemStrings: strings,
     ...clockOf(spec),

@@ -11,9 +11,9 @@ const spec: MachineSpec = {
 }
 
 const resources: QemuResources = {
-  overlayPath: '/state/disk.qcow2',
+  diskPaths: ['/state/disk.qcow2'],
   variablesPath: '/state/variables.fd',
-  tapName: 'tap0',
+  tapNames: ['tap0'],
   consoleLogPath: '/state/console.log',
   descriptors: { qmp: 3, console: 4, channel: 5, tpm: 6 },
   oemStrings: [],
@@ -56,9 +56,9 @@ describe('qemuCommand()', () => {
   it('has the order of devices from the spec, whatever the paths, descriptors and addresses', () => {
     const other: QemuResources = {
       ...resources,
-      overlayPath: '/elsewhere/a.qcow2',
+      diskPaths: ['/elsewhere/a.qcow2'],
       variablesPath: '/elsewhere/b.fd',
-      tapName: 'tap7',
+      tapNames: ['tap7'],
       consoleLogPath: '/elsewhere/c.log',
       descriptors: { qmp: 13, console: 14, channel: 15, tpm: 16 },
     }
@@ -111,7 +111,7 @@ describe('qemuCommand()', () => {
       },
       {
         ...resources,
-        overlayPath: '/s,tate/disk',
+        diskPaths: ['/s,tate/disk'],
         variablesPath: '/s,tate/variables',
         consoleLogPath: '/s,tate/console',
       },

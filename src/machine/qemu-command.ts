@@ -4,9 +4,11 @@ import type { MachineSpec } from './spec.ts'
 
 /** Files and inherited descriptors of one power-on. */
 export interface QemuResources {
-  readonly overlayPath: string
+  /** The disk of the image, then those of {@link MachineSpec.disks}. */
+  readonly diskPaths: readonly string[]
   readonly variablesPath: string
-  readonly tapName: string
+  /** For the first card, then for those of {@link MachineSpec.furtherMacAddresses}. */
+  readonly tapNames: readonly string[]
   readonly consoleLogPath: string
   /** Connected UNIX sockets, inherited from us. */
   readonly descriptors: {
@@ -64,15 +66,17 @@ export function qemuCommand(spec: MachineSpec, resources: QemuResources): string
     '-chardev', `socket,id=console,fd=${descriptors.console},logfile=${doubleCommas(resources.consoleLogPath)},logappend=on`,
     '-serial', 'chardev:console',
 
-    '-drive', `if=none,id=disk,node-name=${SYSTEM_DISK.node},format=qcow2,discard=unmap,file=${doubleCommas(resources.overlayPath)}`,
+    '-drive', `if=none,id=disk,node-name=${SYSTEM_DISK.node},format=qcow2,discard=unmap,file=${doubleCommas(resources.diskPaths[0] ?? '')}`,
     '-device', `virtio-blk-pci,id=${SYSTEM_DISK.device},drive=disk,bootindex=1`,
-    '-netdev', `tap,id=${NETWORK_BACKEND},ifname=${resources.tapName},script=no,downscript=no`,
-    // Without its option ROM the network card leaves PCR 2 alone.
-    '-device', `virtio-net-pci,netdev=${NETWORK_BACKEND},mac=${spec.macAddress},romfile=`,
+    ...networkCard(NETWORK_BACKEND, spec.macAddress, resources.tapNames[0]),
     '-device', 'virtio-rng-pci',
     '-device', `vmgenid,guid=${spec.generationId}`,
     ...channelArguments(descriptors.channel),
     ...tpmArguments(descriptors.tpm),
+    // Behind everything that each machine has: the others keep their slots.
+    ...(spec.disks ?? []).flatMap(({ name }, index) => extraDisk(name, resources.diskPaths[index + 1])),
+    ...(spec.furtherMacAddresses ?? []).flatMap((address, index) =>
+      networkCard(`${NETWORK_BACKEND}-${index + 2}`, address, resources.tapNames[index + 1])),
     // Its option ROM is for a BIOS; without it the screen leaves PCR 2 alone.
     ...(resources.display === 'none' && spec.screen !== true ? [] : ['-device', 'VGA,romfile=']),
     '-display', resources.display === 'none' ? 'none' : `vnc=${doubleCommas(resources.display.vnc)}`,
@@ -80,6 +84,23 @@ export function qemuCommand(spec: MachineSpec, resources: QemuResources): string
     // Nothing runs until everything that listens is connected.
     '-S',
     ...(resources.isIncoming ? ['-incoming', 'defer'] : []),
+  ]
+}
+
+function networkCard(backend: string, macAddress: string, tapName: string | undefined): string[] {
+  // biome-ignore format: an option and its value on one line
+  return [
+    '-netdev', `tap,id=${backend},ifname=${tapName},script=no,downscript=no`,
+    // Without its option ROM the network card leaves PCR 2 alone.
+    '-device', `virtio-net-pci,netdev=${backend},mac=${macAddress},romfile=`,
+  ]
+}
+
+function extraDisk(name: string, path: string | undefined): string[] {
+  // biome-ignore format: an option and its value on one line
+  return [
+    '-drive', `if=none,id=disk-${name},format=qcow2,discard=unmap,file=${doubleCommas(path ?? '')}`,
+    '-device', `virtio-blk-pci,drive=disk-${name},serial=${name}`,
   ]
 }
 

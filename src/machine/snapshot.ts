@@ -1,40 +1,32 @@
-import { copyFile, cp, link } from 'node:fs/promises'
+import { copyFile, cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BootwrightError } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
-import { makeOverlay } from './disk.ts'
+import { continueDisk, copyDisk, diskFiles } from './disk.ts'
+import type { MachineSpec } from './spec.ts'
 
 /** Memory and devices, as QEMU writes them. The rest is named as in a machine's state directory. */
 export const SNAPSHOT_RAM = 'ram'
 
 /** What a snapshot holds besides: a variable store, the TPM's state, and the console up to then as evidence. */
 const COPIED = ['variables.fd', 'console.log']
-
-/** The saved disk, in the state directory of who goes on with it. */
-const BASE_DISK = 'base.qcow2'
+const TPM_STATE = 'tpm'
 
 /**
- * Fills a state directory from a snapshot: a disk over the saved one, and copies of what is written in place. From then on
+ * Fills a state directory from a snapshot: disks over the saved ones, and copies of what is written in place. From then on
  * nothing but the memory is read from the snapshot, which may be removed.
  */
 export async function unpack(
   snapshot: string,
   toolchain: Toolchain,
   state: string,
-  hasTpm: boolean,
+  spec: MachineSpec,
   signal?: AbortSignal,
 ): Promise<void> {
-  const saved = join(snapshot, 'disk.qcow2')
-  const base = join(state, BASE_DISK)
-  const disk = { backing: base, format: 'qcow2', path: join(state, 'disk.qcow2') } as const
   // All of them are over before the directory may go.
   const outcomes = await Promise.allSettled([
-    // A second name for the same file where both are in one file system; it is never written to.
-    link(saved, base)
-      .catch(() => copyFile(saved, base))
-      .then(() => makeOverlay(toolchain, disk, signal)),
-    hasTpm ? cp(join(snapshot, 'tpm'), join(state, 'tpm'), { recursive: true }) : undefined,
-    ...COPIED.map((name) => copyFile(join(snapshot, name), join(state, name))),
+    ...diskFiles(spec).map((disk) => continueDisk(toolchain, disk, snapshot, state, signal)),
+    ...copyRest(snapshot, state, spec),
   ])
   for (const outcome of outcomes) {
     if (outcome.status === 'fulfilled') continue
@@ -44,4 +36,27 @@ export async function unpack(
       hint: 'Remove it; the next start makes it again.',
     })
   }
+}
+
+/** Copies what a machine, which stands still, has written: with its memory, a snapshot of it. */
+export async function copyState(state: string, snapshot: string, spec: MachineSpec): Promise<void> {
+  const outcomes = await Promise.allSettled([
+    ...diskFiles(spec).map((disk) => copyDisk(disk, state, snapshot)),
+    ...copyRest(state, snapshot, spec),
+  ])
+  for (const outcome of outcomes) {
+    if (outcome.status === 'fulfilled') continue
+    throw new BootwrightError(
+      'SNAPSHOT_FAILED',
+      `Cannot copy the state of machine ${state}: ${outcome.reason.message}`,
+      { cause: outcome.reason },
+    )
+  }
+}
+
+function copyRest(from: string, to: string, spec: MachineSpec): Promise<void>[] {
+  return [
+    ...(spec.tpm === 'absent' ? [] : [cp(join(from, TPM_STATE), join(to, TPM_STATE), { recursive: true })]),
+    ...COPIED.map((name) => copyFile(join(from, name), join(to, name))),
+  ]
 }

@@ -12,6 +12,16 @@ export interface MachineImage {
   readonly diskPath: string
 }
 
+/** A disk that the guest finds as `/dev/disk/by-id/virtio-<name>`. */
+export interface ExtraDisk {
+  /** At most 20 letters, digits and hyphens: its serial number (virtio 1.3, 5.2.6.1 VIRTIO_BLK_T_GET_ID). */
+  readonly name: string
+  /** That of `contentPath` when absent; one of the two is needed. */
+  readonly sizeMiB?: number
+  /** A raw disk to begin with, which is never written to; empty without. */
+  readonly contentPath?: string
+}
+
 /** What a virtual machine is made of; everything that can change a measurement is in here. */
 export interface MachineSpec {
   readonly image: MachineImage
@@ -21,6 +31,8 @@ export interface MachineSpec {
   readonly memoryMiB: number
   /** Size of the disk that the guest sees, where it is to find room to grow; the image's own without it. */
   readonly diskMiB?: number
+  /** Disks besides the one with the image. */
+  readonly disks?: readonly ExtraDisk[]
   readonly cores: number
   /** Lower-case UUID of the machine; a guest without a machine ID takes it for that (systemd, machine-id(5)). */
   readonly uuid: string
@@ -37,6 +49,8 @@ export interface MachineSpec {
   /** Without a channel no command can be run in the guest, and nothing of ours changes its measurements. */
   readonly channel: boolean
   readonly macAddress: string
+  /** Addresses of further network cards, in the same network. */
+  readonly furtherMacAddresses?: readonly string[]
   /** How far its clock is ahead of the host's at power-on; behind it when negative, and equal when absent. */
   readonly clockOffsetSeconds?: number
 }

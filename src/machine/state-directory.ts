@@ -1,7 +1,7 @@
 import { readFileSync, readlinkSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { BootwrightError } from '../system/index.ts'
+import { BootwrightError, processStart } from '../system/index.ts'
 
 const OWNER_FILE = 'owner'
 
@@ -29,7 +29,10 @@ export async function makeStateDirectory(parent: string, name: string): Promise<
     })
   }
   // Never there by half: whoever reaps finds no owner, or a whole one.
-  await writeFile(join(path, `${OWNER_FILE}.new`), `${process.pid} ${startTime(process.pid)} ${processNamespace()}\n`)
+  await writeFile(
+    join(path, `${OWNER_FILE}.new`),
+    `${process.pid} ${processStart(process.pid)} ${processNamespace()}\n`,
+  )
   await rename(join(path, `${OWNER_FILE}.new`), join(path, OWNER_FILE))
   let isKept = false
   return {
@@ -52,7 +55,7 @@ export async function reapStateDirectories(parent: string): Promise<string[]> {
     if (owner === undefined) continue
     const [pid, started, namespace] = owner.trim().split(' ')
     // A file without all of it was cut by the end of the host.
-    if (started !== undefined && startTime(Number(pid)) === started) continue
+    if (started !== undefined && processStart(Number(pid)) === started) continue
     // The owner may live where we cannot see it: a container that shares the cache.
     if (namespace !== undefined && namespace !== processNamespace() && wasBootedWithUs(namespace)) continue
     await rm(join(parent, name), { recursive: true, force: true })
@@ -68,15 +71,4 @@ function processNamespace(): string {
 
 function wasBootedWithUs(namespace: string): boolean {
   return namespace.split('/')[0] === processNamespace().split('/')[0]
-}
-
-/** When a process started, in clock ticks since boot; with its number this names it for good. Undefined when it is gone. */
-function startTime(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // proc_pid_stat(5): field 22; the second one is in parentheses and may contain anything.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  } catch {
-    return undefined
-  }
 }

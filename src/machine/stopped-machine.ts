@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Toolchain } from '../toolchain/index.ts'
+import { diskFile, diskPath } from './disk.ts'
 import { diskView } from './disk-view.ts'
 import { efiVariables } from './efi-variables.ts'
 import type { StartOptions, StoppedMachine } from './machine.ts'
@@ -27,7 +28,7 @@ export function stoppedMachine(parts: {
       return running
     },
     efiVariables: () => efiVariables(join(state.path, 'variables.fd')),
-    disk: () => diskView(toolchain, join(state.path, 'disk.qcow2')),
+    disk: async (name) => diskView(toolchain, diskPath(state.path, diskFile(spec, name))),
     keep: () => state.keep(),
     async [Symbol.asyncDispose]() {
       if (isOurs) await state[Symbol.asyncDispose]()

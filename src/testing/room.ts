@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BootwrightError } from '../system/index.ts'
+import { BootwrightError, processStart } from '../system/index.ts'
 import { availableCores, availableMemoryMiB, type Cache, lockFile } from '../toolchain/index.ts'
 import { type Capacity, decide, type Ticket } from './room-queue.ts'
 
@@ -56,7 +55,7 @@ export async function reserveRoom(wish: RoomWish): Promise<AsyncDisposable> {
         cores: wish.cores,
         isGranted: false,
         pid: process.pid,
-        startedAt: startTime(process.pid) ?? '',
+        startedAt: processStart(process.pid) ?? '',
         capacity: tickets[0]?.capacity ?? (await (wish.measure ?? measureHost)()),
       }
       return grantOrKeep(wish, directory, ticket, ticketPath(ticket.number))
@@ -131,7 +130,7 @@ async function readTickets(directory: string): Promise<StoredTicket[]> {
     const text = await readFile(path, 'utf8').catch(() => undefined)
     if (text === undefined) continue
     const ticket = parseTicket(text)
-    if (ticket === undefined || startTime(ticket.pid) !== ticket.startedAt) await rm(path, { force: true })
+    if (ticket === undefined || processStart(ticket.pid) !== ticket.startedAt) await rm(path, { force: true })
     else tickets.push(ticket)
   }
   return tickets
@@ -149,15 +148,5 @@ function parseTicket(text: string): StoredTicket | undefined {
 async function removeOwn(directory: string, key: string): Promise<void> {
   for (const name of await readdir(directory).catch(() => [])) {
     if (name.includes(`-${key}.json`)) await rm(join(directory, name), { force: true })
-  }
-}
-
-/** proc_pid_stat(5), field 22; undefined when there is no such process. */
-function startTime(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  } catch {
-    return undefined
   }
 }

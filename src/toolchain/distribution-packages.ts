@@ -21,6 +21,7 @@ export const TOOLS_RECIPES: Readonly<Record<ToolsDistribution, ToolsRecipe>> = {
     // systemd-udev has repart, measure and bootctl; the apt of Fedora builds the Debian images.
     packages: [
       ...['qemu-kvm-core', 'qemu-img', 'edk2-ovmf', 'virt-firmware', 'swtpm', 'swtpm-tools', 'virtiofsd'],
+      ...['systemd-journal-remote', 'kexec-tools'],
       ...['dnsmasq', 'iproute', 'procps-ng', 'util-linux'],
       ...[
         'apt',
@@ -58,7 +59,7 @@ export const TOOLS_RECIPES: Readonly<Record<ToolsDistribution, ToolsRecipe>> = {
   arch: {
     // The package systemd has repart, measure, bootctl and the stub; the one of swtpm has swtpm_setup.
     packages: [
-      ...['qemu-base', 'qemu-img', 'edk2-ovmf', 'virt-firmware', 'swtpm', 'virtiofsd'],
+      ...['qemu-base', 'qemu-img', 'edk2-ovmf', 'virt-firmware', 'swtpm', 'virtiofsd', 'kexec-tools'],
       ...['dnsmasq', 'iproute2', 'procps-ng', 'util-linux'],
       ...['apt', 'debian-archive-keyring', 'dpkg', 'systemd', 'systemd-ukify'],
       ...[

@@ -8,6 +8,8 @@ export const TOOLS_PACKAGES: Readonly<Record<string, string>> = {
   swtpm: 'the TPM of the machines',
   'swtpm-tools': 'swtpm_setup gives a TPM its certificates',
   virtiofsd: 'shares directories with a machine',
+  'systemd-journal-remote': 'makes a journal file of what a guest exports',
+  'kexec-tools': 'for guests whose image has none',
   // Networks
   'dnsmasq-base': 'DHCP, DNS and router advertisements of the private networks',
   iproute2: 'bridges, taps and addresses in network namespaces',

@@ -1,8 +1,8 @@
-import { BootwrightError } from '../../system/index.ts'
+import { BootwrightError } from '../system/index.ts'
 
 /** TPM 2.0 Part 2: TPM_ST, TPM_RH, TPM_RS and the command codes that are needed here. */
 const ST_NO_SESSIONS = 0x8001
-const ST_SESSIONS = 0x8002
+export const ST_SESSIONS = 0x8002
 const RH_LOCKOUT = 0x4000000a
 const RH_PLATFORM = 0x4000000c
 const RS_PW = 0x40000009
@@ -12,10 +12,10 @@ const CC_GET_CAPABILITY = 0x17a
 const CAP_TPM_PROPERTIES = 6
 const PT_PERMANENT = 0x200
 const PERMANENT_IN_LOCKOUT = 1 << 9
-const HEADER_BYTES = 10
+export const HEADER_BYTES = 10
 
-/** A session with an empty password. */
-const EMPTY_PASSWORD = words(9, RS_PW, 0, 0).subarray(0, 4 + 9)
+/** An authorisation area with one session: an empty password, and its length before it. */
+export const EMPTY_PASSWORD = words(9, RS_PW, 0, 0).subarray(0, 4 + 9)
 
 /** Forgets all keys and secrets of the owner (TPM 2.0 Part 3, TPM2_Clear), as firmware does it: with the platform's authority. */
 export function clearCommand(): Buffer {
@@ -68,7 +68,7 @@ function malformed(what: string, bytes: Buffer): BootwrightError {
   )
 }
 
-function command(tag: number, code: number, rest: Uint8Array): Buffer {
+export function command(tag: number, code: number, rest: Uint8Array): Buffer {
   const header = Buffer.alloc(HEADER_BYTES)
   header.writeUInt16BE(tag, 0)
   header.writeUInt32BE(HEADER_BYTES + rest.byteLength, 2)
@@ -76,7 +76,7 @@ function command(tag: number, code: number, rest: Uint8Array): Buffer {
   return Buffer.concat([header, rest])
 }
 
-function words(...values: readonly number[]): Buffer {
+export function words(...values: readonly number[]): Buffer {
   const bytes = Buffer.alloc(values.length * 4)
   for (const [index, value] of values.entries()) bytes.writeUInt32BE(value, index * 4)
   return bytes

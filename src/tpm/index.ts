@@ -1,1 +1,13 @@
+export { checkResponse, clearCommand, isLockedOut, maxTriesCommand, permanentCommand } from './commands.ts'
+export {
+  type AttestationKey,
+  attestationKeyCommand,
+  checkQuote,
+  parseAttestationKey,
+  parseQuote,
+  type Quote,
+  quoteCommand,
+  quotedDigest,
+} from './quote.ts'
+export * from './standalone.ts'
 export * from './swtpm.ts'

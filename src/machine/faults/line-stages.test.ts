@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { type DnsFailure, dnsAnswer, dnsQuestion } from './dns-answer.ts'
 import { failDns } from './dns-stage.ts'
-import { type Impairment, impair } from './impairment.ts'
+import { type Direction, type Impairment, impair } from './impairment.ts'
 import { noise } from './noise.test-support.ts'
 import { udpOf } from './packet.ts'
 import type { Packet } from './packet-stream.ts'
+import { separate } from './separation.ts'
 
 const A = 1
 const AAAA = 28
@@ -174,5 +175,23 @@ describe('impair()', () => {
     { seed: 0.5 },
   ] satisfies Impairment[])('refuses %j', (impairment) => {
     expect(() => impair(impairment)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
+  })
+})
+
+describe('separate()', () => {
+  /** From the machine ...07:01 to the gateway ...07:00. */
+  const packet = datagram(query('a.example', A))
+  const passes = (addresses: string[], direction: Direction): boolean =>
+    separate(addresses)(packet, direction, () => undefined).length === 1
+
+  it('loses what goes to the others, and what comes from them', () => {
+    expect(passes(['52:54:00:B0:07:00'], 'from-machine')).toBe(false)
+    expect(passes(['52:54:00:b0:07:09', '52:54:00:b0:07:01'], 'to-machine')).toBe(false)
+  })
+
+  it('leaves the rest of the network in reach', () => {
+    expect(passes(['52:54:00:b0:07:09'], 'from-machine')).toBe(true)
+    expect(passes(['52:54:00:b0:07:09'], 'to-machine')).toBe(true)
+    expect(passes(['52:54:00:b0:07:01'], 'from-machine')).toBe(true)
   })
 })

@@ -1,4 +1,5 @@
 import { BootwrightError } from '../../system/index.ts'
+import { checkResponse, isLockedOut, maxTriesCommand, permanentCommand } from '../../tpm/index.ts'
 import type { StoppedMachine } from '../machine.ts'
 import { NETWORK_BACKEND } from '../qemu-command.ts'
 import type { QmpEvent } from '../qmp.ts'
@@ -10,7 +11,7 @@ import { type DnsFaultOptions, failDns } from './dns-stage.ts'
 import { type FaultRecord, recordedFaults, recordFault } from './fault-record.ts'
 import { type Direction, type Impairment, impair, type LineStage } from './impairment.ts'
 import { type LineCounts, PacketLine } from './packet-line.ts'
-import { checkResponse, isLockedOut, maxTriesCommand, permanentCommand } from './tpm-commands.ts'
+import { separate } from './separation.ts'
 import { recordWrites, type WriteRecording } from './write-recording.ts'
 
 /** A fault that lasts until it is ended, or until its scope is left. */
@@ -87,6 +88,15 @@ export class MachineFaults {
   /** Makes the line to the network a bad one. Several add up. Rejects with `INVALID_ARGUMENT`. */
   line(impairment: Impairment): Promise<LineFault> {
     return this.#onLine('bad line', { ...impairment }, impair(impairment))
+  }
+
+  /**
+   * Nothing passes between this machine and the others any more; the rest of the network stays in reach. They are machines of
+   * the same network.
+   */
+  cutOffFrom(...others: readonly Pick<RunningMachine, 'name' | 'spec'>[]): Promise<LineFault> {
+    const addresses = others.map(({ spec }) => spec.macAddress)
+    return this.#onLine('cut off', { from: others.map(({ name }) => name).join(', ') }, separate(addresses))
   }
 
   /** The name server fails, for this machine alone. Names that the guest still knows are not asked for. */

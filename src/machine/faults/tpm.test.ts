@@ -3,11 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { readyToolchain, type Toolchain } from '../../toolchain/index.ts'
-import { manufactureTpm } from '../../tpm/index.ts'
+import { checkResponse, isLockedOut, manufactureTpm } from '../../tpm/index.ts'
 import type { StoppedMachine } from '../machine.ts'
 import { recordedFaults } from './fault-record.ts'
 import { clearTpm, lockTpm, replaceTpm } from './stopped-tpm.ts'
-import { checkResponse, isLockedOut } from './tpm-commands.ts'
 
 const toolchain = (await readyToolchain().catch(() => undefined)) as Toolchain
 

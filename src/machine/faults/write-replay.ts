@@ -1,5 +1,5 @@
 import { type FileHandle, mkdtemp, open, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import {
   type CrashMode,
   settledBefore,
@@ -11,7 +11,7 @@ import {
 } from '../../formats/index.ts'
 import { BootwrightError, quote, runUnchecked } from '../../system/index.ts'
 import type { Toolchain } from '../../toolchain/index.ts'
-import { makeOverlay } from '../disk.ts'
+import { makeDisk } from '../disk.ts'
 import type { StoppedMachine } from '../machine.ts'
 import { recordFault } from './fault-record.ts'
 import type { RecordedWrites } from './write-recording.ts'
@@ -49,7 +49,7 @@ export async function materialise(
   const steps = stepsUpTo(await recorded.log(), at, mode)
   const aside = `${path}.partial`
   try {
-    await makeOverlay(toolchain, { backing: recorded.basePath, format: 'qcow2', path: aside }, signal)
+    await makeDisk(toolchain, aside, { backing: { path: resolve(recorded.basePath), format: 'qcow2' } }, signal)
     await applySteps(toolchain, recorded.logPath, steps, aside, signal)
     await rename(aside, path)
   } finally {
@@ -70,7 +70,7 @@ export async function replaceDisk(
   await recordFault(stopped.directory, 'disk replaced', { path })
   const disk = join(stopped.directory, 'disk.qcow2')
   const aside = `${disk}.partial`
-  await makeOverlay(toolchain, { backing: path, format: 'qcow2', path: aside })
+  await makeDisk(toolchain, aside, { backing: { path: resolve(path), format: 'qcow2' } })
   await rename(aside, disk)
 }
 
@@ -94,7 +94,7 @@ export async function eachWritePoint(
   const settledPath = join(directory, 'settled.qcow2')
   const path = join(directory, 'disk.qcow2')
   try {
-    await makeOverlay(toolchain, { backing: recorded.basePath, format: 'qcow2', path: settledPath }, signal)
+    await makeDisk(toolchain, settledPath, { backing: { path: resolve(recorded.basePath), format: 'qcow2' } }, signal)
     let done = 0
     for (const point of points) {
       signal?.throwIfAborted()
@@ -108,7 +108,7 @@ export async function eachWritePoint(
         signal,
       )
       done = settled
-      await makeOverlay(toolchain, { backing: settledPath, format: 'qcow2', path }, signal)
+      await makeDisk(toolchain, path, { backing: { path: resolve(settledPath), format: 'qcow2' } }, signal)
       await applySteps(toolchain, recorded.logPath, openSteps(log, at, mode, settled), path, signal)
       await use({ point, path })
       await rm(path, { force: true })
