@@ -11,6 +11,7 @@ const LAYERS = [
   'verify',
   'testing',
   'report',
+  'scene',
   'guest',
   'imds',
   'cloud',

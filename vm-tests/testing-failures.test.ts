@@ -1,8 +1,9 @@
 import { symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { run as runCommand } from '../src/system/index.ts'
 import { OtherProject } from './support/other-project.ts'
-import { CHECKOUT } from './support/scene.ts'
+import { CHECKOUT, tools } from './support/scene.ts'
 
 const TESTS = `
 import { expect, test } from ${JSON.stringify(join(CHECKOUT, 'src/testing/vitest.ts'))}
@@ -117,13 +118,14 @@ describe('bootwright test', () => {
         'console.log',
         'dnsmasq.log',
         'event-log.bin',
-        'journal.export',
+        'journal.journal',
         'machine.json',
         'pcrs.json',
         'qmp.log',
       ]),
     )
-    expect(await project.readEvidence(`${prefix}journal.export`)).toContain('MESSAGE=')
+    const journal = ['journalctl', `--file=${await project.evidencePath(`${prefix}journal.journal`)}`, '--output=cat']
+    expect((await runCommand((await tools()).command(journal))).stdout).toMatch(/^Linux version /m)
     expect(await project.readEvidence(`${prefix}console.log`)).toContain('Welcome to')
     expect(JSON.parse(await project.readEvidence(`${prefix}pcrs.json`))).toHaveProperty('sha256.11')
   })

@@ -83,13 +83,16 @@ export async function report(title: string, rows: readonly Row[], goals: readonl
     lines.push(`  ${isMet ? 'met   ' : 'MISSED'} ${claim} (goal: at most ${limit})`)
   }
   process.stdout.write(`${title}\n${lines.join('\n')}\n`)
+  await keepResult(title, { rows, ratios })
+}
+
+/** Keeps figures as JSON under bench/results/, with the host that they were measured on. */
+export async function keepResult(title: string, figures: object): Promise<void> {
   const directory = join(import.meta.dirname, '../results')
   await mkdir(directory, { recursive: true })
   const host = { cpu: cpus()[0]?.model, cores: cpus().length, kernel: release() }
-  await writeFile(
-    join(directory, `${title}.json`),
-    `${JSON.stringify({ schema: 1, title, host, rows, ratios }, null, 2)}\n`,
-  )
+  const result = { schema: 1, title, at: new Date().toISOString(), host, ...figures }
+  await writeFile(join(directory, `${title}.json`), `${JSON.stringify(result, null, 2)}\n`)
 }
 
 function median(values: readonly number[]): number {

@@ -4,6 +4,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { Command } from 'commander'
+import { cloudNamed } from '../cloud/index.ts'
 import {
   DEFAULT_SPEC,
   firmwareNamed,
@@ -12,9 +13,10 @@ import {
   type RunningMachine,
   reapStateDirectories,
 } from '../machine/index.ts'
+import { instanceIn, openScene } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import { cacheDirectory } from '../toolchain/index.ts'
-import { machineStates, makeRunDirectory, openCloudScene } from '../verify/index.ts'
+import { machineStates, makeRunDirectory } from '../verify/index.ts'
 import { buildImage, checkNames, cloudOption, removedIfEmpty, wholeNumber } from './image-steps.ts'
 import { FIRMWARE, OUT } from './paths.ts'
 import { Progress } from './progress.ts'
@@ -65,14 +67,11 @@ async function boot(image: string, options: BootOptions, signal: AbortSignal): P
   await reapStateDirectories(stateParent)
   const runDirectory = await makeRunDirectory(join(OUT, 'runs'), new Date())
   await using _tidy = removedIfEmpty(runDirectory.path)
-  await using scene = await openCloudScene({
-    toolchain,
-    directory: runDirectory.path,
-    cloud: cloudName,
-    macAddress: DEFAULT_SPEC.macAddress,
-    signal,
-  })
-  const smbios = scene.cloud === undefined ? {} : scene.cloud.provider.smbios(scene.cloud.instance)
+  const { macAddress } = DEFAULT_SPEC
+  const provider = cloudName === undefined ? undefined : cloudNamed(cloudName)
+  const cloud = provider === undefined ? undefined : { provider, instance: instanceIn(provider, macAddress) }
+  await using scene = await openScene({ toolchain, directory: runDirectory.path, cloud, macAddress, signal })
+  const smbios = cloud === undefined ? {} : cloud.provider.smbios(cloud.instance)
   const spec: MachineSpec = {
     ...DEFAULT_SPEC,
     image: built,

@@ -1,12 +1,4 @@
 import type { GuestResult } from '../machine/index.ts'
-import {
-  type PcrBanks,
-  parseEventLog,
-  parsePcrBanks,
-  parseUserspaceLog,
-  type TcgEventLog,
-  type UserspaceLog,
-} from '../measure/index.ts'
 
 /** As much of a machine as is needed to ask its guest something. */
 export interface Answering {
@@ -16,7 +8,7 @@ export interface Answering {
   ): Promise<GuestResult>
 }
 
-const TPM = '/sys/class/tpm/tpm0'
+export const TPM = '/sys/class/tpm/tpm0'
 export const FIRMWARE_LOG = '/sys/kernel/security/tpm0/binary_bios_measurements'
 export const USERSPACE_LOG = '/run/log/systemd/tpm2-measure.log'
 
@@ -26,27 +18,26 @@ export async function printed(guest: Answering, argv: readonly string[]): Promis
   return exitCode === 0 ? stdout : undefined
 }
 
-/** PCR values of all active banks, as the kernel reads them from the TPM; undefined without a TPM. */
-export async function readPcrs(guest: Answering): Promise<PcrBanks | undefined> {
+/** PCR values of all active banks, as the kernel reads them from the TPM, for `parsePcrBanks`; undefined without a TPM. */
+export async function readPcrs(guest: Answering): Promise<Record<string, Record<number, string>> | undefined> {
   const text = await printed(guest, ['sh', '-c', `cd ${TPM} && grep . pcr-*/*`])
   if (text === undefined) return undefined
   const banks: Record<string, Record<number, string>> = {}
   for (const [, bank = '', pcr = '', value = ''] of text.toString().matchAll(/^pcr-(\w+)\/(\d+):([0-9A-Fa-f]+)$/gm)) {
     banks[bank] ??= {}
-    banks[bank][Number(pcr)] = value
+    banks[bank][Number(pcr)] = value.toLowerCase()
   }
-  return parsePcrBanks(banks)
+  return banks
 }
 
-/** The firmware's event log; undefined when the kernel has none. */
-export async function readFirmwareLog(guest: Answering): Promise<TcgEventLog | undefined> {
-  const bytes = await printed(guest, ['cat', '--', FIRMWARE_LOG])
-  return bytes === undefined ? undefined : parseEventLog(bytes)
+/** The firmware's event log, for `parseEventLog`; undefined when the kernel has none. */
+export function readFirmwareLog(guest: Answering): Promise<Buffer | undefined> {
+  return printed(guest, ['cat', '--', FIRMWARE_LOG])
 }
 
-/** The log of systemd's own measurements, empty where there is none. */
-export async function readUserspaceLog(guest: Answering): Promise<UserspaceLog> {
-  return parseUserspaceLog((await printed(guest, ['cat', '--', USERSPACE_LOG])) ?? new Uint8Array())
+/** The log of systemd's own measurements, for `parseUserspaceLog`; undefined when it has made none. */
+export function readUserspaceLog(guest: Answering): Promise<Buffer | undefined> {
+  return printed(guest, ['cat', '--', USERSPACE_LOG])
 }
 
 /** Units that have failed, with what the manager says of them. */

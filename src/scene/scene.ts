@@ -1,9 +1,16 @@
 import type { Server } from 'node:net'
-import { type Instance, LiveInstance, type MetadataService, type Provider, serveMetadata } from '../cloud/index.ts'
+import {
+  type FaultRule,
+  type Instance,
+  LiveInstance,
+  type MetadataService,
+  type Provider,
+  serveMetadata,
+} from '../cloud/index.ts'
 import { hostAddress, PrivateNetwork } from '../machine/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
 
-/** Where a machine of a test is: a network of its own, and the metadata service of its cloud in it. */
+/** Where a machine is: a network of its own, and the metadata service of its cloud in it. Leaving the scope ends both. */
 export interface Scene extends AsyncDisposable {
   readonly network: PrivateNetwork
   readonly cloud: SceneCloud | undefined
@@ -19,8 +26,11 @@ export interface SceneOptions {
   readonly toolchain: Toolchain
   /** For dnsmasq's log and leases. */
   readonly directory: string
+  /** None: the network has DHCP and DNS, but no metadata service. */
   readonly cloud: { readonly provider: Provider; readonly instance: Instance } | undefined
   readonly macAddress: string
+  /** What goes wrong with the metadata service from the start. */
+  readonly faults?: readonly FaultRule[]
   readonly signal?: AbortSignal | undefined
 }
 
@@ -42,7 +52,8 @@ export async function openScene(options: SceneOptions): Promise<Scene> {
   let cloud: SceneCloud | undefined
   if (provider !== undefined && instance !== undefined) {
     const live = new LiveInstance(instance)
-    const service = scope.use(await serveMetadata(provider, live, await listen(network, provider)))
+    const servers = await listen(network, provider)
+    const service = scope.use(await serveMetadata(provider, live, servers, { faults: options.faults ?? [] }))
     cloud = { provider, instance: live, service }
   }
   const owned = scope.move()

@@ -1,7 +1,8 @@
-import type { MachineSpec, RunningMachine, StoppedMachine } from '../machine/index.ts'
+import type { ExtraDisk, MachineSpec, RunningMachine, StoppedMachine } from '../machine/index.ts'
+import type { SceneCloud } from '../scene/index.ts'
 import type { PcrBank } from '../tpm/index.ts'
 import type { CloudDescription } from './cloud-description.ts'
-import type { SceneCloud } from './scene.ts'
+import type { SharedNetwork } from './shared-network.ts'
 import type { AllowedSymptom } from './symptoms.ts'
 
 /** A TPM 2.0 with the banks given, or none at all. */
@@ -28,10 +29,24 @@ type Start<Channel extends boolean> = Channel extends false
           readonly until: 'power-on'
         }
 
+/** Where a machine is: in a network of its own, which may be a cloud's, or in one with others. */
+type Place =
+  | {
+      /** Name of a cloud, or one described: `aws({ userData })`. */
+      readonly cloud?: string | CloudDescription | undefined
+      readonly network?: undefined
+      readonly name?: undefined
+    }
+  | {
+      /** From the fixture `openNetwork`. */
+      readonly network: SharedNetwork
+      /** What the others call it. */
+      readonly name: string
+      readonly cloud?: undefined
+    }
+
 /** What {@link Boot} takes besides the image. Everything has a default: a plain machine with a TPM, in no cloud, booted. */
 export type BootOptions<Channel extends boolean = boolean, Tpm extends TpmChoice = TpmChoice> = {
-  /** Name of a cloud, or one described: `aws({ userData })`. */
-  readonly cloud?: string | CloudDescription | undefined
   /** Name of a firmware variant. */
   readonly firmware?: string | undefined
   readonly tpm?: Tpm
@@ -39,6 +54,10 @@ export type BootOptions<Channel extends boolean = boolean, Tpm extends TpmChoice
   readonly cores?: number
   /** Size of the disk that the guest sees; that of the image without. */
   readonly diskMiB?: number
+  /** Disks besides that of the image, as `/dev/disk/by-id/virtio-<name>`: empty, or with the content of a raw file. */
+  readonly disks?: readonly ExtraDisk[]
+  /** Addresses of network cards besides the first, in the same network. */
+  readonly furtherMacAddresses?: readonly string[]
   /** How far its clock is ahead of the host's at power-on; behind it when negative. */
   readonly clockOffsetSeconds?: number
   /** A screen to take pictures of. */
@@ -52,7 +71,14 @@ export type BootOptions<Channel extends boolean = boolean, Tpm extends TpmChoice
   readonly channel?: Channel
   /** Symptoms of this machine that must not fail the test. */
   readonly allowedSymptoms?: readonly AllowedSymptom[]
-} & Start<Channel>
+} & Start<Channel> &
+  Place
+
+/** What {@link TestMachine.fork} takes. */
+export interface ForkChoice {
+  /** `fresh`: with a machine ID and VM generation of its own. */
+  readonly identity?: 'same' | 'fresh'
+}
 
 /** What needs somebody in the guest who answers. */
 type ChannelVerb = Extract<
@@ -91,6 +117,11 @@ export type TestMachine<Channel extends boolean = true, Tpm extends TpmChoice = 
 } & {
   /** The cloud that it is in: its instance, which can change, and the metadata service with its transcript and faults. */
   readonly cloud: SceneCloud | undefined
+  /**
+   * Another machine that goes on from where this one is now, which goes on as well. It has a network, a cloud, disks,
+   * variables and a TPM of its own, as they were at that moment.
+   */
+  fork(options?: ForkChoice): Promise<TestMachine<Channel, Tpm>>
 } & AsyncDisposable
 
 /** A machine that is off. */

@@ -1,13 +1,23 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { BOOTED, DEFAULT_SPEC, forkMachine, type MachineSpec, machine, type RunningMachine } from '../machine/index.ts'
+import {
+  BOOTED,
+  DEFAULT_SPEC,
+  forkMachine,
+  forkRunning,
+  type MachineContext,
+  type MachineSpec,
+  machine,
+  type RunningMachine,
+} from '../machine/index.ts'
+import { openScene, type SceneOptions } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
-import type { BootOptions } from './boot-options.ts'
+import type { BootOptions, ForkChoice } from './boot-options.ts'
 import type { CallLog } from './call-log.ts'
 import { describedInstance } from './cloud-description.ts'
-import { MachineRecord } from './machine-record.ts'
+import { MachineRecord, type RecordParts } from './machine-record.ts'
 import { reserveRoom } from './room.ts'
-import { openScene } from './scene.ts'
+import type { SharedNetwork } from './shared-network.ts'
 import type { Workbench } from './workbench.ts'
 
 /** Where a machine is started for. */
@@ -25,10 +35,18 @@ export interface BootContext {
   /** The machine is on. Whatever happens from now on, it has to be ended. */
   adopt(record: MachineRecord): void
   readonly log: CallLog
+  /** Makes a second machine of one of this test. */
+  readonly fork: RecordParts['fork']
 }
 
-/** The same for every machine without a cloud, so that two measure alike; a machine ID derives from it. */
-const UUID = 'b0070000-1111-4222-8333-444444444444'
+/**
+ * The same for every machine without a cloud, so that two measure alike, but for those that share a network; a machine ID
+ * derives from it.
+ */
+function uuidOf(index: number): string {
+  return `b0070000-1111-4222-8333-4444444444${(0x44 + index).toString(16).padStart(2, '0')}`
+}
+
 const DEFAULT_FIRMWARE = 'plain'
 
 /** Starts a machine, with everything that it needs. */
@@ -40,12 +58,12 @@ export async function bootMachine(image: string, options: BootOptions, context: 
 async function start(image: string, options: BootOptions, context: BootContext): Promise<MachineRecord> {
   const { workbench, signal } = context
   const { settings } = workbench
-  const macAddress = DEFAULT_SPEC.macAddress
+  const member = await options.network?.place(options.name)
+  const macAddress = member?.macAddress ?? DEFAULT_SPEC.macAddress
   // Names first: a slip of the pen should not cost minutes.
   const cloud = options.cloud === undefined ? undefined : describedInstance(options.cloud, macAddress)
   const firmware = await workbench.firmware(options.firmware ?? DEFAULT_FIRMWARE)
   const built = await workbench.image(image)
-  const toolchain = await workbench.tools()
   const cloudSmbios = cloud?.provider.smbios(cloud.instance) ?? {}
   const spec: MachineSpec = {
     ...DEFAULT_SPEC,
@@ -55,48 +73,24 @@ async function start(image: string, options: BootOptions, context: BootContext):
     accelerator: await workbench.accelerator(firmware.needsSmm),
     memoryMiB: options.memoryMiB ?? DEFAULT_SPEC.memoryMiB,
     cores: options.cores ?? DEFAULT_SPEC.cores,
-    uuid: options.smbios?.system?.uuid ?? cloudSmbios.system?.uuid ?? UUID,
+    uuid: options.smbios?.system?.uuid ?? cloudSmbios.system?.uuid ?? uuidOf(member?.index ?? 0),
+    macAddress,
     smbios: { ...cloudSmbios, ...options.smbios },
     credentials: options.credentials ?? {},
     kernelCommandLineExtra: options.kernelCommandLine ?? [],
     channel: options.channel ?? true,
     ...(options.diskMiB === undefined ? {} : { diskMiB: options.diskMiB }),
+    ...(options.disks === undefined ? {} : { disks: options.disks }),
+    ...(options.furtherMacAddresses === undefined ? {} : { furtherMacAddresses: options.furtherMacAddresses }),
     ...(options.clockOffsetSeconds === undefined ? {} : { clockOffsetSeconds: options.clockOffsetSeconds }),
     ...(options.screen === undefined ? {} : { screen: options.screen }),
   }
-  await using resources = new AsyncDisposableStack()
-  resources.use(
-    await reserveRoom({
-      cache: settings.cache,
-      owner: context.owner,
-      memoryMiB: spec.memoryMiB,
-      cores: spec.cores,
-      jobs: settings.jobs,
-      signal,
-      onWait: (reason) => context.notice(`waits for room on this host: ${reason}`),
-    }),
-  )
-  await mkdir(context.directory, { recursive: true })
-  const scene = resources.use(await openScene({ toolchain, directory: context.directory, cloud, macAddress, signal }))
-  const place = { toolchain, network: scene.network, stateParent: workbench.stateParent, name: context.name }
-  const adopt = (running: RunningMachine, isAnswering: boolean) => {
-    const record = new MachineRecord(
-      running,
-      {
-        image: built,
-        scene,
-        evidenceDirectory: context.directory,
-        allowedSymptoms: [...settings.project.allowedSymptoms, ...(options.allowedSymptoms ?? [])],
-        log: context.log,
-        resources: resources.move(),
-      },
-      isAnswering,
-    )
-    context.adopt(record)
-    return record
-  }
+  const allowedSymptoms = [...settings.project.allowedSymptoms, ...(options.allowedSymptoms ?? [])]
+  await using surroundings = await surround(spec, cloud, options.network, context)
+  const adopt = (running: RunningMachine, isAnswering: boolean) =>
+    surroundings.adopt(running, { image: built, allowedSymptoms }, isAnswering)
   if (options.from !== 'cold' && spec.channel) {
-    const forked = await forkMachine(spec, place, {
+    const forked = await forkMachine(spec, surroundings.place, {
       cache: settings.cache,
       point: BOOTED,
       surroundings: plain(cloud?.instance),
@@ -109,13 +103,101 @@ async function start(image: string, options: BootOptions, context: BootContext):
     })
     return adopt(forked, true)
   }
-  const record = adopt(await machine(spec, place).start({ signal }), false)
+  const record = adopt(await machine(spec, surroundings.place).start({ signal }), false)
   // Through the machine itself: its face would write it down as a verb of the test.
   if (options.until !== 'power-on' && spec.channel) {
     await record.running?.booted({ signal })
     record.guestAnswers()
   }
   return record
+}
+
+/** A second machine from where a running one is now: in a network of its own, beside an equal instance of its cloud. */
+export async function forkRecord(
+  original: MachineRecord,
+  options: ForkChoice,
+  context: BootContext,
+): Promise<MachineRecord> {
+  const { running } = original
+  if (running === undefined) {
+    throw new BootwrightError('INVALID_ARGUMENT', `Machine "${original.name}" is off: only a running one can be forked`)
+  }
+  if (original.parts.sharesNetwork) {
+    throw new BootwrightError(
+      'INVALID_ARGUMENT',
+      `Machine "${original.name}" shares its network: a fork would have its addresses, and the others could not tell them apart`,
+      { hint: 'Boot another machine in that network under a name of its own.' },
+    )
+  }
+  const { spec } = running
+  const { cloud } = original.parts.scene
+  const copied = cloud === undefined ? undefined : { provider: cloud.provider, instance: cloud.instance.current }
+  await using surroundings = await surround(spec, copied, undefined, context)
+  const forked = await forkRunning(running, surroundings.place, { ...options, signal: context.signal })
+  const { image, allowedSymptoms } = original.parts
+  return surroundings.adopt(forked, { image, allowedSymptoms }, spec.channel)
+}
+
+/** Room on this host, a network, and a cloud in it: what a machine has around it, until a record takes it over. */
+interface Surroundings extends AsyncDisposable {
+  readonly place: MachineContext
+  adopt(
+    running: RunningMachine,
+    parts: Pick<RecordParts, 'image' | 'allowedSymptoms'>,
+    isAnswering: boolean,
+  ): MachineRecord
+}
+
+async function surround(
+  spec: MachineSpec,
+  cloud: SceneOptions['cloud'],
+  shared: SharedNetwork | undefined,
+  context: BootContext,
+): Promise<Surroundings> {
+  const { workbench, directory, signal, log } = context
+  const { settings } = workbench
+  await using scope = new AsyncDisposableStack()
+  scope.use(
+    await reserveRoom({
+      cache: settings.cache,
+      owner: context.owner,
+      memoryMiB: spec.memoryMiB,
+      cores: spec.cores,
+      jobs: settings.jobs,
+      signal,
+      onWait: (reason) => context.notice(`waits for room on this host: ${reason}`),
+    }),
+  )
+  await mkdir(directory, { recursive: true })
+  const toolchain = await workbench.tools()
+  const { macAddress } = spec
+  const scene =
+    shared === undefined
+      ? scope.use(await openScene({ toolchain, directory, cloud, macAddress, signal }))
+      : { network: shared.private, cloud: undefined }
+  const resources = scope.move()
+  return {
+    place: { toolchain, network: scene.network, stateParent: workbench.stateParent, name: context.name },
+    adopt(running, parts, isAnswering) {
+      const record = new MachineRecord(
+        running,
+        {
+          ...parts,
+          scene,
+          sharesNetwork: shared !== undefined,
+          evidenceDirectory: directory,
+          log,
+          toolchain,
+          fork: context.fork,
+          resources: resources.move(),
+        },
+        isAnswering,
+      )
+      context.adopt(record)
+      return record
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
 }
 
 /** What an instance is, in JSON: the identity of a snapshot that was made beside it. */
@@ -129,10 +211,11 @@ function plain(value: unknown): unknown {
 }
 
 function shownOptions(options: BootOptions): object {
-  const { cloud, credentials, ...rest } = options
+  const { cloud, credentials, network: _shared, disks, ...rest } = options
   return {
     ...(cloud === undefined ? {} : { cloud: typeof cloud === 'string' ? cloud : cloud.cloud }),
     ...rest,
+    ...(disks === undefined ? {} : { disks: disks.map(({ name }) => name).join(', ') }),
     // Names only: they may be secrets.
     ...(credentials === undefined ? {} : { credentials: Object.keys(credentials).join(', ') }),
   }

@@ -3,11 +3,10 @@ import {
   aws as awsProvider,
   cloudNamed,
   type Instance,
-  type NetworkInterface,
   type Overrides,
   type Provider,
 } from '../cloud/index.ts'
-import { hostAddress, IPV4_SUBNET } from '../machine/index.ts'
+import { instanceIn } from '../scene/index.ts'
 
 /** A cloud with an instance in it, as data. */
 export interface CloudDescription {
@@ -38,14 +37,5 @@ export function describedInstance(
 ): { provider: Provider; instance: Instance } {
   const { cloud, overrides } = typeof description === 'string' ? { cloud: description, overrides: {} } : description
   const provider = cloudNamed(cloud)
-  const card: NetworkInterface = {
-    mac: macAddress,
-    ipv4: hostAddress(0),
-    ipv4Subnet: IPV4_SUBNET,
-    publicIpv4: '203.0.113.10',
-    // With one, nothing that systemd asks for is absent: 262 takes the 404 of an absent key for a broken service.
-    ipv6: ['2001:db8:b007::10'],
-    ipv6Subnet: '2001:db8:b007::/64',
-  }
-  return { provider, instance: provider.instance({ interfaces: [card], ...overrides }) }
+  return { provider, instance: instanceIn(provider, macAddress, overrides) }
 }

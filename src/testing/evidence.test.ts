@@ -2,9 +2,12 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Command, run } from '../system/index.ts'
+import { readyToolchain, type Toolchain } from '../toolchain/index.ts'
 import { keepEvidence } from './evidence.ts'
 import { scriptedGuest } from './guest.test-support.ts'
 
+const tools = await readyToolchain().catch(() => undefined)
 let root: string
 const evidence = () => join(root, 'evidence')
 const read = (name: string) => readFile(join(evidence(), name), 'utf8')
@@ -15,7 +18,9 @@ beforeEach(async () => {
 })
 afterEach(() => rm(root, { recursive: true, force: true }))
 
-const source = { qmp: undefined, calls: ['12 ms  boot  ok'], transcript: '{}\n' }
+/** One without systemd-journal-remote. */
+const toolchain = { command: (): Command => ({ argv: ['false'] }) } as unknown as Toolchain
+const source = { qmp: undefined, calls: ['12 ms  boot  ok'], transcript: '{}\n', toolchain }
 
 describe('keepEvidence()', () => {
   it('asks the guest for what it has', async () => {
@@ -40,6 +45,27 @@ describe('keepEvidence()', () => {
     expect(JSON.parse(await read('pcrs.json'))).toEqual({ sha256: { 11: 'ab'.repeat(32) } })
     expect(await readFile(join(evidence(), 'core.a_b.zst'))).toEqual(Buffer.from([0, 255]))
     expect(await read('missing.txt')).toContain('event-log.bin: the guest has none\n')
+    expect(await read('missing.txt')).toContain('journal.journal: false failed with status 1')
+  })
+
+  it.skipIf(tools === undefined)('makes a file of the journal (needs the tools: ./bootwright setup)', async () => {
+    const guest = scriptedGuest({
+      'journalctl --boot --no-pager --output=export': [
+        '__CURSOR=s=1;i=1;b=1;m=1;t=1;x=1',
+        '__REALTIME_TIMESTAMP=1700000000000000',
+        '__MONOTONIC_TIMESTAMP=1000000',
+        `_BOOT_ID=${'1'.repeat(32)}`,
+        'MESSAGE=hello',
+        '',
+        '',
+      ].join('\n'),
+    })
+    const { command } = tools as Toolchain
+    await keepEvidence(evidence(), { ...source, stateDirectory: root, guest, toolchain: tools as Toolchain })
+    expect(await readdir(evidence())).not.toContain('journal.export')
+    const file = join(evidence(), 'journal.journal')
+    const { stdout } = await run(command(['journalctl', `--file=${file}`, '--output=cat']))
+    expect(stdout).toBe('hello\n')
   })
 
   it('keeps what lies on the host when nobody in the guest answers, and says so', async () => {

@@ -1,7 +1,10 @@
-import { copyFile, mkdir, rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import type { RunningMachine } from '../machine/index.ts'
-import { type Answering, FIRMWARE_LOG, printed, readPcrs, USERSPACE_LOG } from './guest-reads.ts'
+import { type Answering, printed, readFirmwareLog, readPcrs, readUserspaceLog } from '../scene/index.ts'
+import { run } from '../system/index.ts'
+import type { Toolchain } from '../toolchain/index.ts'
 import { within } from './within.ts'
 
 /** What is left of a machine for whoever has to find out why a test failed. */
@@ -14,6 +17,7 @@ export interface EvidenceSource {
   /** The metadata service's exchanges, one JSON object a line. */
   readonly transcript: string | undefined
   readonly calls: readonly string[]
+  readonly toolchain: Toolchain
 }
 
 const LOGS = ['console.log', 'qemu.log', 'qmp.log', 'tpm.log', 'machine.json']
@@ -33,15 +37,13 @@ const QUESTIONS: readonly Question[] = [
     file: 'journal.export',
     ask: (guest) => printed(guest, ['journalctl', '--boot', '--no-pager', '--output=export']),
   },
-  { file: 'event-log.bin', ask: (guest) => printed(guest, ['cat', '--', FIRMWARE_LOG]) },
-  { file: 'tpm2-measure.log', ask: (guest) => printed(guest, ['cat', '--', USERSPACE_LOG]) },
+  { file: 'event-log.bin', ask: readFirmwareLog },
+  { file: 'tpm2-measure.log', ask: readUserspaceLog },
   {
     file: 'pcrs.json',
     async ask(guest) {
       const banks = await readPcrs(guest)
-      if (banks === undefined) return undefined
-      const plain = [...banks].map(([bank, values]) => [bank, Object.fromEntries(values)])
-      return `${JSON.stringify(Object.fromEntries(plain), null, 2)}\n`
+      return banks === undefined ? undefined : `${JSON.stringify(banks, null, 2)}\n`
     },
   },
   { file: 'coredumps.txt', ask: (guest) => printed(guest, ['coredumpctl', '--no-pager', 'info']) },
@@ -85,12 +87,24 @@ export async function keepEvidence(directory: string, source: EvidenceSource): P
       await put(file, content)
     })
   }
+  await attempt('journal.journal', () => makeJournalFile(directory, source.toolchain))
   if (guest !== undefined && !isSilent) await attempt('coredumps', () => keepCores(guest, put))
   // Last, with what all the asking has added.
   for (const name of LOGS) {
     await attempt(name, () => copyFile(join(source.stateDirectory, name), join(directory, name)))
   }
   if (missing.length > 0) await put('missing.txt', `${missing.join('\n')}\n`)
+}
+
+/** A file for `journalctl --file` in place of the export, which stays where it cannot be made. */
+async function makeJournalFile(directory: string, toolchain: Toolchain): Promise<void> {
+  const exported = join(directory, 'journal.export')
+  // What is missing was told already.
+  if (!existsSync(exported)) return
+  const program = '/usr/lib/systemd/systemd-journal-remote'
+  const file = join(directory, 'journal.journal')
+  await run(toolchain.command([program, `--output=${file}`, '--compress=no', resolve(exported)]))
+  await rm(exported)
 }
 
 async function keepCores(guest: Answering, put: (file: string, content: Uint8Array) => Promise<void>): Promise<void> {

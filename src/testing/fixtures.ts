@@ -5,6 +5,7 @@ import { BootwrightError } from '../system/index.ts'
 import type { Boot, BootOptions } from './boot-options.ts'
 import { checkImage } from './names.ts'
 import { readSettings } from './settings.ts'
+import type { SharedNetwork } from './shared-network.ts'
 import { TestScope } from './test-scope.ts'
 import { Workbench } from './workbench.ts'
 
@@ -20,6 +21,7 @@ const DEFAULT_FIRMWARE = 'plain'
  * - `boot(image, options)` starts a machine of this test; all of them end with it.
  * - `bootForFile(image, options)` starts one that all tests of the file share; it ends with the file. A fixture of scope
  *   `file` gives it a name: `test.extend('web', { scope: 'file' }, ({ bootForFile }) => bootForFile('cloud'))`.
+ * - `openNetwork()` makes a network for several machines of this test: `boot('minimal', { network, name: 'web-1' })`.
  * - `image`, `cloud` and `firmware` are what `bootwright test --image … --cloud … --firmware …` chose, for tests that run
  *   with any: the project's only or default image, no cloud, and the firmware `plain` otherwise.
  */
@@ -63,7 +65,7 @@ export const test = base
     onCleanup(() => scope.end({ isFailed: fileMachines.errors.length > 0, errors: fileMachines.errors }))
     return bootIn(scope)
   })
-  .extend('boot', ({ workbench, task, signal, annotate }, { onCleanup }): Boot => {
+  .extend('machines', ({ workbench, task, signal, annotate }, { onCleanup }): TestScope => {
     const errorsBefore = task.result?.errors?.length ?? 0
     const scope = new TestScope({
       workbench,
@@ -80,8 +82,15 @@ export const test = base
       const errors = (task.result?.errors ?? []).slice(errorsBefore)
       await scope.end({ isFailed: task.result?.state === 'fail', errors })
     })
-    return bootIn(scope)
+    return scope
   })
+  .extend('boot', ({ machines }): Boot => bootIn(machines))
+  .extend(
+    'openNetwork',
+    ({ machines }): (() => Promise<SharedNetwork>) =>
+      () =>
+        machines.openNetwork(),
+  )
 
 /** Machines that the tests of a file share, and what has gone wrong in these. */
 interface FileMachines {

@@ -2,11 +2,12 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BuiltImage } from '../image/index.ts'
 import { RunningMachine, type StoppedMachine, withoutControls } from '../machine/index.ts'
+import { type Answering, readSymptomLines, type Scene } from '../scene/index.ts'
+import type { Toolchain } from '../toolchain/index.ts'
+import type { ForkChoice } from './boot-options.ts'
 import type { CallLog } from './call-log.ts'
 import { keepEvidence } from './evidence.ts'
-import { type Answering, readSymptomLines } from './guest-reads.ts'
 import { observed } from './observed.ts'
-import type { Scene } from './scene.ts'
 import { type AllowedSymptom, type Symptom, symptomsIn, unexpected } from './symptoms.ts'
 import { within } from './within.ts'
 
@@ -16,11 +17,16 @@ const CONSOLE_BYTES = 8 * 1024 * 1024
 
 export interface RecordParts {
   readonly image: BuiltImage
-  readonly scene: Scene
+  readonly scene: Pick<Scene, 'network' | 'cloud'>
   /** Where its evidence goes. */
   readonly evidenceDirectory: string
   readonly allowedSymptoms: readonly AllowedSymptom[]
   readonly log: CallLog
+  readonly toolchain: Toolchain
+  /** It is not alone in its network. */
+  readonly sharesNetwork: boolean
+  /** A second machine from where this one is now, as a test holds it. */
+  fork(original: MachineRecord, options: ForkChoice): Promise<object>
   /** Resources that end after the machine: scene, room. */
   readonly resources: AsyncDisposableStack
 }
@@ -78,7 +84,10 @@ export class MachineRecord {
   #faceOf(state: RunningMachine | StoppedMachine): object {
     const face = observed(state, {
       log: this.log,
-      extras: { cloud: this.parts.scene.cloud },
+      extras: {
+        cloud: this.parts.scene.cloud,
+        fork: (options: ForkChoice = {}) => this.log.record('fork', [options], () => this.parts.fork(this, options)),
+      },
       becomes: (next) => {
         if (next !== this.#state) {
           this.#state = next
@@ -167,6 +176,7 @@ export class MachineRecord {
       qmp: this.running?.qmp,
       transcript: scene.cloud?.service.transcript.toJsonLines(),
       calls: this.log.lines('all'),
+      toolchain: this.parts.toolchain,
     })
   }
 

@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { rm, rmdir } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { BootwrightError } from '../system/index.ts'
-import { bootMachine, machineDirectory } from './boot.ts'
+import { type BootContext, bootMachine, forkRecord, machineDirectory } from './boot.ts'
 import type { BootOptions } from './boot-options.ts'
 import { CallLog } from './call-log.ts'
 import type { MachineRecord } from './machine-record.ts'
 import { directoryName } from './run-id.ts'
+import { SharedNetwork } from './shared-network.ts'
 import { pauseBeforeEnd, sit } from './sit.ts'
 import type { Symptom } from './symptoms.ts'
 import type { Workbench } from './workbench.ts'
@@ -44,7 +45,10 @@ export class TestScope {
   readonly #records: MachineRecord[] = []
   readonly #retired: Retired[] = []
   readonly #logs: CallLog[] = []
+  /** They end after the machines in them. */
+  readonly #networks = new AsyncDisposableStack()
   #count = 0
+  #networkCount = 0
   #isOver = false
 
   constructor(options: TestScopeOptions) {
@@ -54,13 +58,27 @@ export class TestScope {
     this.directory = join(project.outDirectory, 'runs', runId, `${directoryName(options.testName)}${attempt}`)
   }
 
+  /** A network for several machines; it ends with the test. */
+  async openNetwork(): Promise<SharedNetwork> {
+    const { workbench, signal } = this.#options
+    const directory = join(this.directory, `network-${++this.#networkCount}`)
+    const { network, owned } = await SharedNetwork.open(await workbench.tools(), directory, signal)
+    this.#networks.use(owned)
+    return network
+  }
+
   async boot(image: string, options: BootOptions): Promise<object> {
     if (this.#isOver) throw new BootwrightError('INVALID_ARGUMENT', `The test "${this.#options.testName}" is over`)
     await this.#retireLeft()
+    return (await bootMachine(image, options, this.#context(image))).face
+  }
+
+  /** What the next machine of the test is started with. */
+  #context(image: string): BootContext {
     const { workbench, testName, signal } = this.#options
     const log = new CallLog()
     this.#logs.push(log)
-    const record = await bootMachine(image, options, {
+    return {
       workbench,
       owner: `${testName} (process ${process.pid})`,
       directory: machineDirectory(this.directory, ++this.#count),
@@ -69,8 +87,11 @@ export class TestScope {
       notice: (text) => this.#options.notice(`${image}: ${text}`),
       adopt: (made) => this.#records.push(made),
       log,
-    })
-    return record.face
+      fork: async (original, options) => {
+        const made = await forkRecord(original, options, this.#context(original.parts.image.name))
+        return made.face
+      },
+    }
   }
 
   /**
@@ -90,6 +111,7 @@ export class TestScope {
       await this.#stay(alive, isFailed, outcome)
     } finally {
       for (const record of alive) await record.end()
+      await this.#networks.disposeAsync()
       if (!isFailed && !settings.keep) await this.#removeEvidence()
     }
     if (symptoms.length > 0 && !outcome.isFailed) throw await this.#symptomError(symptoms)

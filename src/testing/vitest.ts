@@ -10,7 +10,7 @@
  *   expect(await machine.run(['cat', '/run/credstore/firstboot.hostname'])).toPrint('web-1')
  * })
  */
-export type { Boot, BootOptions, StoppedTestMachine, TestMachine, TpmChoice } from './boot-options.ts'
+export type { Boot, BootOptions, ForkChoice, StoppedTestMachine, TestMachine, TpmChoice } from './boot-options.ts'
 export { type AwsOptions, aws, type CloudDescription } from './cloud-description.ts'
 export { expect } from './expect.ts'
 export { test } from './fixtures.ts'

@@ -1,9 +1,10 @@
-import type { Instance, MetadataService, Provider } from '../cloud/index.ts'
+import type { MetadataService } from '../cloud/index.ts'
 import type { RunningMachine } from '../machine/index.ts'
 import type { CheckStatus } from '../report/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { GuestFacts } from './guest-facts.ts'
 import type { Prediction } from './prediction.ts'
+import type { VerifiedInstance } from './verified-instance.ts'
 
 /** What a check may look at. */
 export interface CheckContext {
@@ -16,12 +17,8 @@ export interface CheckContext {
 }
 
 /** The cloud that a machine was started in, and what it must have learned there. */
-export interface CheckedCloud {
-  readonly provider: Provider
-  readonly instance: Instance
+export interface CheckedCloud extends VerifiedInstance {
   readonly service: MetadataService
-  /** Credentials that the user data asks to be imported, by name. */
-  readonly credentials: Readonly<Record<string, string>>
 }
 
 export interface CheckResult {

@@ -7,10 +7,8 @@ import {
   type TcgEventLog,
   type UserspaceLog,
 } from '../measure/index.ts'
-
-const TPM = '/sys/class/tpm/tpm0'
-const FIRMWARE_LOG = '/sys/kernel/security/tpm0/binary_bios_measurements'
-const USERSPACE_LOG = '/run/log/systemd/tpm2-measure.log'
+import { FIRMWARE_LOG, readFirmwareLog, readPcrs, readUserspaceLog, TPM } from '../scene/index.ts'
+import { BootwrightError } from '../system/index.ts'
 
 /** Facts that several checks need, each asked from the guest once, and kept as evidence. */
 export class GuestFacts {
@@ -37,15 +35,7 @@ export class GuestFacts {
   /** PCR values of all active banks, as the kernel reads them from the TPM. */
   pcrs(): Promise<PcrBanks> {
     return this.#once('pcrs', async () => {
-      const { stdout } = await this.#machine.run(['sh', '-c', `cd ${TPM} && grep . pcr-*/*`])
-      const banks: Record<string, Record<number, string>> = {}
-      for (const line of stdout.trim().split('\n')) {
-        const match = /^pcr-(\w+)\/(\d+):([0-9A-Fa-f]+)$/.exec(line)
-        if (match === null) continue
-        const [, bank = '', pcr = '', value = ''] = match
-        banks[bank] ??= {}
-        banks[bank][Number(pcr)] = value
-      }
+      const banks = found(await readPcrs(this.#machine), TPM)
       await this.#keep('pcrs.json', `${JSON.stringify(banks, null, 2)}\n`)
       return parsePcrBanks(banks)
     })
@@ -54,19 +44,18 @@ export class GuestFacts {
   /** The firmware's event log. */
   eventLog(): Promise<TcgEventLog> {
     return this.#once('event log', async () => {
-      const bytes = await this.#machine.readFile(FIRMWARE_LOG)
+      const bytes = found(await readFirmwareLog(this.#machine), FIRMWARE_LOG)
       await this.#keep('event-log.bin', bytes)
       return parseEventLog(bytes)
     })
   }
 
-  /** The event log of systemd's own measurements. */
+  /** The event log of systemd's own measurements, empty where it has made none. */
   userspaceLog(): Promise<UserspaceLog> {
     return this.#once('userspace log', async () => {
-      if (!(await this.exists(USERSPACE_LOG))) return parseUserspaceLog(new Uint8Array())
-      const bytes = await this.#machine.readFile(USERSPACE_LOG)
-      await this.#keep('tpm2-measure.log', bytes)
-      return parseUserspaceLog(bytes)
+      const bytes = await readUserspaceLog(this.#machine)
+      if (bytes !== undefined) await this.#keep('tpm2-measure.log', bytes)
+      return parseUserspaceLog(bytes ?? new Uint8Array())
     })
   }
 
@@ -77,4 +66,9 @@ export class GuestFacts {
     this.#asked.set(name, asked)
     return asked
   }
+}
+
+function found<T>(value: T | undefined, path: string): T {
+  if (value !== undefined) return value
+  throw new BootwrightError('GUEST_COMMAND_FAILED', `Expected to read ${path} in the guest, found that it cannot be`)
 }

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
-import type { FaultRule } from '../cloud/index.ts'
+import { cloudNamed, type FaultRule } from '../cloud/index.ts'
 import {
   DEFAULT_SPEC,
   type Firmware,
@@ -11,15 +11,16 @@ import {
 } from '../machine/index.ts'
 import type { CheckReport, RunReport, SkippedCheck, StepReport } from '../report/index.ts'
 import { junitXml, REPORT_SCHEMA, summarize } from '../report/index.ts'
+import { openScene } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
 import { answered } from './answered.ts'
 import type { Check, CheckContext } from './check.ts'
 import { CHECKS } from './checks/index.ts'
-import { openCloudScene } from './cloud-scene.ts'
 import { GuestFacts } from './guest-facts.ts'
 import { predict } from './prediction.ts'
 import type { RunDirectory } from './run-directory.ts'
+import { verifiedInstance } from './verified-instance.ts'
 
 /** An image as `verify` needs it. The prediction is made from the UKI, the machine starts from the disk. */
 export interface CheckedImage extends MachineImage {
@@ -86,15 +87,19 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
   const checks: CheckReport[] = []
   const notRun: SkippedCheck[] = []
   let measured: RunReport['run']['measured'] = []
-  await using scene = await openCloudScene({
+  const verified =
+    options.cloud === undefined ? undefined : verifiedInstance(cloudNamed(options.cloud), spec.macAddress)
+  await using scene = await openScene({
     toolchain: options.toolchain,
     directory: options.runDirectory.path,
-    cloud: options.cloud,
+    cloud: verified,
     macAddress: spec.macAddress,
     signal: options.signal,
     ...(options.faults === undefined ? {} : { faults: options.faults }),
   })
-  const { network, cloud } = scene
+  const { network } = scene
+  const cloud =
+    verified === undefined || scene.cloud === undefined ? undefined : { ...verified, service: scene.cloud.service }
   const identity = cloud === undefined ? spec : withIdentity(spec, cloud.provider.smbios(cloud.instance))
   const identified = { ...identity, ...options.spec }
   const stopped = machine(identified, {

@@ -76,8 +76,13 @@ export class OtherProject implements AsyncDisposable {
   }
 
   async readEvidence(name: string): Promise<string> {
+    return readFile(await this.evidencePath(name), 'utf8')
+  }
+
+  /** Where a piece of the evidence of the only run is. */
+  async evidencePath(name: string): Promise<string> {
     const [run = ''] = await readdir(this.path('out/runs'))
-    return readFile(this.path('out/runs', run, name), 'utf8')
+    return this.path('out/runs', run, name)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

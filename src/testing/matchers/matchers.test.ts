@@ -1,10 +1,9 @@
 import { describe, it } from 'vitest'
 import { aws, Transcript } from '../../cloud/index.ts'
+import { FIRMWARE_LOG, type SceneCloud, USERSPACE_LOG } from '../../scene/index.ts'
 import { BootwrightError } from '../../system/index.ts'
 import { expect } from '../expect.ts'
 import { scriptedGuest } from '../guest.test-support.ts'
-import { FIRMWARE_LOG, USERSPACE_LOG } from '../guest-reads.ts'
-import type { SceneCloud } from '../scene.ts'
 import { reaches } from './metadata.ts'
 
 const FAILED = 'systemctl list-units --all --failed --plain --no-legend --no-pager'

@@ -1,6 +1,13 @@
-import { type HashAlgorithm, PCR_COUNT, type PcrBanks } from '../../measure/index.ts'
+import {
+  type HashAlgorithm,
+  PCR_COUNT,
+  type PcrBanks,
+  parseEventLog,
+  parsePcrBanks,
+  parseUserspaceLog,
+} from '../../measure/index.ts'
+import { readFirmwareLog, readPcrs, readUserspaceLog } from '../../scene/index.ts'
 import { BootwrightError } from '../../system/index.ts'
-import { readFirmwareLog, readPcrs, readUserspaceLog } from '../guest-reads.ts'
 import { PREDICTORS } from '../predictors.ts'
 import { eventually } from '../within.ts'
 import { type Subject, subjectOf, type Verdict, verdict } from './subject.ts'
@@ -51,7 +58,12 @@ export async function toMeasureAsPredicted(
   const ask = async () => {
     const pcrs = await pcrsOf(machine)
     const [firmwareLog, userspaceLog] = await Promise.all([readFirmwareLog(machine), readUserspaceLog(machine)])
-    const facts = { image, pcrs, firmwareLog, userspaceLog }
+    const facts = {
+      image,
+      pcrs,
+      firmwareLog: firmwareLog === undefined ? undefined : parseEventLog(firmwareLog),
+      userspaceLog: parseUserspaceLog(userspaceLog ?? new Uint8Array()),
+    }
     return (await Promise.all(PREDICTORS.map((predictor) => predictor.compare(facts)))).flat()
   }
   const findings = await eventually(withinMs, ask, (now) => now.every(({ isRight }) => isRight))
@@ -70,7 +82,7 @@ export async function toMeasureAsPredicted(
 
 async function pcrsOf(machine: Subject): Promise<PcrBanks> {
   const banks = await readPcrs(machine)
-  if (banks !== undefined) return banks
+  if (banks !== undefined) return parsePcrBanks(banks)
   const reason = machine.spec.tpm === 'absent' ? 'it was made without one' : 'its kernel shows none'
   throw new BootwrightError('INVALID_ARGUMENT', `Machine "${machine.name}" has no TPM to read PCRs from: ${reason}`)
 }

@@ -1,4 +1,4 @@
-import type { SceneCloud } from '../scene.ts'
+import type { SceneCloud } from '../../scene/index.ts'
 import { eventually } from '../within.ts'
 import { type Subject, subjectOf, type Verdict, verdict } from './subject.ts'
 import type { Patience } from './system.ts'

@@ -1,6 +1,6 @@
 import type { ConsoleLog, RunningMachine, StoppedMachine } from '../../machine/index.ts'
+import type { Answering } from '../../scene/index.ts'
 import { BootwrightError } from '../../system/index.ts'
-import type { Answering } from '../guest-reads.ts'
 import { type MachineRecord, recordOf } from '../machine-record.ts'
 
 /** As much of a machine as matchers look at: what `boot` gives, or a machine made by hand. */

@@ -1,5 +1,5 @@
+import { printed, readFailedUnits, readStatus } from '../../scene/index.ts'
 import { BootwrightError } from '../../system/index.ts'
-import { printed, readFailedUnits, readStatus } from '../guest-reads.ts'
 import { eventually } from '../within.ts'
 import { type Subject, subjectOf, type Verdict, verdict } from './subject.ts'
 

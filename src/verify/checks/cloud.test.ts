@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { cloudNamed, type Provider } from '../../cloud/index.ts'
 import type { CheckedCloud } from '../check.ts'
-import { verifiedInstance } from '../cloud-scene.ts'
 import { asking, type Guest } from '../guest.test-support.ts'
+import { verifiedInstance } from '../verified-instance.ts'
 import { cloudRecognised, imdsCredentials, imdsHostname } from './cloud.ts'
 
 const BROKER = '/usr/lib/systemd/systemd-imds'
@@ -11,7 +11,7 @@ const HOSTNAME = `${BROKER} --well-known=hostname --cache=no`
 
 const provider = cloudNamed('aws') as Provider
 const made = verifiedInstance(provider, '52:54:00:b0:07:01')
-const cloud = { provider, ...made, service: { transcript: { exchanges: [] } } } as unknown as CheckedCloud
+const cloud = { ...made, service: { transcript: { exchanges: [] } } } as unknown as CheckedCloud
 
 function guest(commands: Guest['commands'], files: Guest['files'] = {}): Guest {
   return { commands: commands ?? {}, files: { [BROKER]: '', ...files } }

@@ -1,0 +1,97 @@
+/**
+ * From nothing to the first command's answer: a fork of a booted machine against a cold boot; a command's round trip; and
+ * what a row of forks leaves in this process and on the disk.
+ *
+ * Usage: node bench/fork.ts [rounds [forks in a row]]
+ */
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { build } from '../src/image/index.ts'
+import {
+  DEFAULT_SPEC,
+  firmwareNamed,
+  forkMachine,
+  machine,
+  PrivateNetwork,
+  type RunningMachine,
+} from '../src/machine/index.ts'
+import { Cache, cacheDirectory, setUp } from '../src/toolchain/index.ts'
+import { machineStates } from '../src/verify/index.ts'
+import { keepResult, report, rounds } from './support/rounds.ts'
+
+const CHECKOUT = resolve(import.meta.dirname, '..')
+const WORK = join(cacheDirectory(), 'bench-fork')
+const TRIPS = 100
+
+const cache = new Cache()
+const toolchain = await setUp()
+const spec = {
+  ...DEFAULT_SPEC,
+  image: await build('minimal', {
+    toolchain,
+    imagesDirectory: join(CHECKOUT, 'images'),
+    outDirectory: join(CHECKOUT, 'out'),
+    cache,
+  }),
+  firmware: await firmwareNamed(join(CHECKOUT, 'ovmf'), 'plain', toolchain),
+  accelerator: 'tcg',
+  uuid: '11111111-2222-4333-8444-555555555555',
+} as const
+
+/** Seconds from nothing, network included, to the answer of a command; then whatever else is to be done with the machine. */
+async function timed(isFork: boolean, then: (running: RunningMachine) => Promise<void> = async () => {}) {
+  const begun = performance.now()
+  await mkdir(WORK, { recursive: true })
+  await using network = await PrivateNetwork.open(toolchain, { directory: WORK, addresses: [], names: {}, hosts: [] })
+  const stateParent = machineStates(cacheDirectory())
+  const context = { toolchain, network, stateParent, name: `bench-${process.pid}-${Math.round(begun)}` }
+  await using running = isFork ? await forkMachine(spec, context, { cache }) : await machine(spec, context).start()
+  if (!isFork) await running.booted()
+  await running.run(['cat', '/sys/class/tpm/tpm0/pcr-sha256/11'])
+  const seconds = (performance.now() - begun) / 1000
+  await then(running)
+  return seconds
+}
+
+async function roundTrip(): Promise<number> {
+  let seconds = 0
+  await timed(true, async (running) => {
+    const begun = performance.now()
+    for (let trip = 0; trip < TRIPS; trip++) await running.run(['true'])
+    seconds = (performance.now() - begun) / 1000 / TRIPS
+  })
+  return seconds
+}
+
+/** What could grow: memory and descriptors of this process, machines' directories. */
+async function footprint() {
+  globalThis.gc?.()
+  return {
+    residentMiB: Math.round(process.memoryUsage().rss / 1024 / 1024),
+    descriptors: (await readdir('/proc/self/fd')).length,
+    machines: (await readdir(machineStates(cacheDirectory()))).length,
+  }
+}
+
+// The snapshot is there before the clock runs.
+await timed(true)
+const rows = await rounds(Number(process.argv[2] ?? 5), [
+  { name: 'cold boot to first command', run: () => timed(false) },
+  { name: 'fork to first command', run: () => timed(true) },
+  { name: 'a command in the guest', run: roundTrip },
+])
+await report('fork', rows, [
+  { name: 'fork to first command', limit: 0.8 },
+  { name: 'a command in the guest', limit: 0.01 },
+])
+
+const count = Number(process.argv[3] ?? 100)
+const before = await footprint()
+const seconds: number[] = []
+for (let fork = 0; fork < count; fork++) seconds.push(await timed(true))
+const after = await footprint()
+process.stdout.write(
+  `${count} forks in a row\n  before ${JSON.stringify(before)}\n  after  ${JSON.stringify(after)}\n  slowest ${Math.max(...seconds).toFixed(2)} s\n`,
+)
+await keepResult('forks-in-a-row', { count, before, after, seconds })
+await rm(WORK, { recursive: true, force: true })

@@ -1,0 +1,3 @@
+export * from './guest-reads.ts'
+export * from './instance.ts'
+export * from './scene.ts'

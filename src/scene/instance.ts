@@ -1,0 +1,16 @@
+import type { Instance, NetworkInterface, Overrides, Provider } from '../cloud/index.ts'
+import { hostAddress, IPV4_SUBNET } from '../machine/index.ts'
+
+/** An instance whose one card is that of a machine in a network made by {@link openScene}. */
+export function instanceIn(provider: Provider, macAddress: string, overrides: Overrides<Instance> = {}): Instance {
+  const card: NetworkInterface = {
+    mac: macAddress,
+    ipv4: hostAddress(0),
+    ipv4Subnet: IPV4_SUBNET,
+    publicIpv4: '203.0.113.10',
+    // With one, nothing that systemd asks for is absent: 262 takes the 404 of an absent key for a broken service.
+    ipv6: ['2001:db8:b007::10'],
+    ipv6Subnet: '2001:db8:b007::/64',
+  }
+  return provider.instance({ interfaces: [card], ...overrides })
+}

@@ -1,0 +1,47 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { cloudNamed } from '../cloud/index.ts'
+import { Namespace } from '../system/index.ts'
+import { readyToolchain, type Toolchain } from '../toolchain/index.ts'
+import { instanceIn } from './instance.ts'
+import { openScene } from './scene.ts'
+
+const MAC = '52:54:00:b0:07:01'
+const provider = cloudNamed('aws')
+const inAws = { provider, instance: instanceIn(provider, MAC) }
+const toolchain = (await readyToolchain().catch(() => undefined)) as Toolchain
+const canOpen = await Namespace.open().then(
+  async (namespace) => {
+    await namespace[Symbol.asyncDispose]()
+    return true
+  },
+  () => false,
+)
+
+describe.skipIf(toolchain === undefined || !canOpen)('openScene() (needs namespaces and ./bootwright setup)', () => {
+  let directory: string
+
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'bootwright-scene-'))
+  })
+
+  afterEach(() => rm(directory, { recursive: true, force: true }))
+
+  it.for(['169.254.169.254', 'fd00:ec2::254'])('answers at %s inside its network', async (address) => {
+    await using scene = await openScene({ toolchain, directory, cloud: inAws, macAddress: MAC })
+    const script = `exec 3<>/dev/tcp/${address}/80; printf 'GET /latest/meta-data/ HTTP/1.0\\r\\n\\r\\n' >&3; head -n 1 <&3`
+    const { stdout } = await scene.network.namespace.run({ argv: ['bash', '-c', script] })
+    // IMDSv2: without a token there is no answer.
+    expect(stdout).toMatch(/^HTTP\/1\.[01] 401/)
+    expect(scene.cloud?.service.transcript.exchanges.length).toBe(1)
+  })
+
+  it('has no metadata service in no cloud', async () => {
+    await using scene = await openScene({ toolchain, directory, cloud: undefined, macAddress: MAC })
+    expect(scene.cloud).toBeUndefined()
+    const { stdout } = await scene.network.namespace.run({ argv: ['ip', '-brief', 'address'] })
+    expect(stdout).not.toContain('169.254.169.254')
+  })
+})
