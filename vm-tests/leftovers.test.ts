@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, readlink, rm, truncate, writeFile } 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { DEFAULT_SPEC, type MachineSpec, machine, PrivateNetwork, reapStateDirectories } from '../src/machine/index.ts'
 import { cacheDirectory } from '../src/toolchain/index.ts'
 import { builtImage, CHECKOUT, hostAccelerator, plainFirmware, STATES, tools } from './support/scene.ts'
@@ -19,6 +19,9 @@ beforeAll(async () => {
   await tools()
   await mkdir(cacheDirectory(), { recursive: true })
   directory = await mkdtemp(join(cacheDirectory(), 'leftovers-'))
+  // Whatever appears there is ours, under any name.
+  await mkdir(join(directory, 'tmp'))
+  vi.stubEnv('TMPDIR', join(directory, 'tmp'))
   const diskPath = join(directory, 'empty.raw')
   await writeFile(diskPath, '')
   await truncate(diskPath, 64 * 1024 * 1024)
@@ -31,7 +34,10 @@ beforeAll(async () => {
   }
 })
 
-afterAll(() => rm(directory, { recursive: true, force: true }))
+afterAll(async () => {
+  vi.unstubAllEnvs()
+  await rm(directory, { recursive: true, force: true })
+})
 
 /** Everything a machine could leave behind, as far as this process may see it. */
 async function traces(): Promise<Record<string, string[]>> {
@@ -53,7 +59,7 @@ async function traces(): Promise<Record<string, string[]>> {
     sockets,
     namespaces: [...namespaces].sort(),
     files: (await readdir(directory)).sort(),
-    temporary: (await readdir(tmpdir())).filter((name) => name.startsWith('bootwright')).sort(),
+    temporary: (await readdir(tmpdir())).sort(),
   }
 }
 
@@ -128,7 +134,9 @@ describe('machines', () => {
     for (let attempt = 0; attempt < 100 && ((await traces()).processes?.length ?? 0) > 0; attempt++) await sleep(100)
     expect(await reapStateDirectories(states)).toEqual(['orphan'])
     await rm(states, { recursive: true })
-    for (const name of ['dnsmasq.log', 'dhcp.leases']) await rm(join(directory, name), { force: true })
+    for (const name of ['dnsmasq.log', 'dhcp.leases', 'dhcp-hosts', 'hosts']) {
+      await rm(join(directory, name), { recursive: true, force: true })
+    }
     expect(await traces()).toEqual(before)
   })
 })

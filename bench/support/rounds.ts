@@ -95,7 +95,7 @@ export async function keepResult(title: string, figures: object): Promise<void> 
   await writeFile(join(directory, `${title}.json`), `${JSON.stringify(result, null, 2)}\n`)
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1

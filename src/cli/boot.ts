@@ -17,7 +17,7 @@ import { instanceIn, openScene } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import { cacheDirectory } from '../toolchain/index.ts'
 import { machineStates, makeRunDirectory } from '../verify/index.ts'
-import { buildImage, checkNames, cloudOption, removedIfEmpty, wholeNumber } from './image-steps.ts'
+import { buildImage, checkNames, cloudOption, removedIfNothingRan, wholeNumber } from './image-steps.ts'
 import { FIRMWARE, OUT } from './paths.ts'
 import { Progress } from './progress.ts'
 import {
@@ -66,7 +66,7 @@ async function boot(image: string, options: BootOptions, signal: AbortSignal): P
   await mkdir(stateParent, { recursive: true })
   await reapStateDirectories(stateParent)
   const runDirectory = await makeRunDirectory(join(OUT, 'runs'), new Date())
-  await using _tidy = removedIfEmpty(runDirectory.path)
+  await using _tidy = removedIfNothingRan(runDirectory.path)
   const { macAddress } = DEFAULT_SPEC
   const provider = cloudName === undefined ? undefined : cloudNamed(cloudName)
   const cloud = provider === undefined ? undefined : { provider, instance: instanceIn(provider, macAddress) }

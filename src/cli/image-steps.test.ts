@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { cloudOption, removedIfEmpty, wholeNumber } from './image-steps.ts'
+import { cloudOption, removedIfNothingRan, wholeNumber } from './image-steps.ts'
 
 describe('wholeNumber()', () => {
   it('takes whole numbers in its range', () => {
@@ -26,14 +26,15 @@ describe('cloudOption()', () => {
   })
 })
 
-describe('removedIfEmpty()', () => {
-  it('leaves what has something in it', async () => {
+describe('removedIfNothingRan()', () => {
+  it('removes what was begun for a machine that was never on', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'bootwright-empty-'))
     try {
-      for (const name of ['empty', 'full']) await mkdir(join(directory, name))
-      await writeFile(join(directory, 'full/evidence'), '')
-      for (const name of ['empty', 'full']) {
-        await using _tidy = removedIfEmpty(join(directory, name))
+      for (const name of ['early', 'full']) await mkdir(join(directory, name))
+      await writeFile(join(directory, 'early/dnsmasq.log'), '')
+      await writeFile(join(directory, 'full/console.log'), '')
+      for (const name of ['early', 'full']) {
+        await using _tidy = removedIfNothingRan(join(directory, name))
       }
       expect(await readdir(directory)).toEqual(['full'])
     } finally {

@@ -1,7 +1,5 @@
-import { rmdir } from 'node:fs/promises'
-import { cloudNamed } from '../cloud/index.ts'
+import { readdir, rm } from 'node:fs/promises'
 import { type BuiltImage, build, listImages } from '../image/index.ts'
-import { firmwareNames } from '../machine/index.ts'
 import { BootwrightError, unknownName } from '../system/index.ts'
 import { Cache, type Toolchain } from '../toolchain/index.ts'
 import { FIRMWARE, IMAGES, OUT } from './paths.ts'
@@ -15,11 +13,12 @@ export async function checkNames(names: {
 }): Promise<void> {
   const images = await listImages(IMAGES)
   for (const image of names.images) if (!images.includes(image)) throw unknownName('image', image, images)
-  if (names.cloud !== undefined) cloudNamed(names.cloud)
+  // Not needed by everybody who builds.
+  if (names.cloud !== undefined) (await import('../cloud/index.ts')).cloudNamed(names.cloud)
+  if (names.firmware === undefined) return
+  const { firmwareNames } = await import('../machine/index.ts')
   const firmwares = await firmwareNames(FIRMWARE)
-  if (names.firmware !== undefined && !firmwares.includes(names.firmware)) {
-    throw unknownName('firmware', names.firmware, firmwares)
-  }
+  if (!firmwares.includes(names.firmware)) throw unknownName('firmware', names.firmware, firmwares)
 }
 
 /** Builds an image, telling what mkosi does; quick when nothing changed. */
@@ -46,10 +45,12 @@ export async function buildImage(
 }
 
 /** What failed before it began leaves no evidence, and then no directory for it either. */
-export function removedIfEmpty(directory: string): AsyncDisposable {
+export function removedIfNothingRan(directory: string): AsyncDisposable {
   return {
     async [Symbol.asyncDispose]() {
-      await rmdir(directory).catch(() => undefined)
+      const files = await readdir(directory).catch(() => [])
+      if (files.includes('console.log') || files.includes('report.json')) return
+      await rm(directory, { recursive: true, force: true })
     },
   }
 }

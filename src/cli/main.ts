@@ -1,13 +1,17 @@
 #!/usr/bin/env node
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { asHostError, BootwrightError, exitStatus } from '../system/index.ts'
-import { bootCommand } from './boot.ts'
-import { buildCommand } from './build.ts'
-import { doctorCommand } from './doctor.ts'
 import { printError } from './print-error.ts'
-import { setupCommand } from './setup.ts'
-import { testCommand } from './test.ts'
-import { verifyCommand } from './verify.ts'
+
+/** Each is loaded when it is called: what the others need would cost more than a build that finds nothing to do. */
+const COMMANDS: Readonly<Record<string, () => Promise<(signal: AbortSignal) => Command>>> = {
+  verify: async () => (await import('./verify.ts')).verifyCommand,
+  test: async () => (await import('./test.ts')).testCommand,
+  build: async () => (await import('./build.ts')).buildCommand,
+  boot: async () => (await import('./boot.ts')).bootCommand,
+  setup: async () => (await import('./setup.ts')).setupCommand,
+  doctor: async () => (await import('./doctor.ts')).doctorCommand,
+}
 
 /**
  * The first Ctrl-C (or SIGTERM) ends everything in order; the second one ends this process, and with it, through their
@@ -33,8 +37,10 @@ const program = new Command('bootwright')
   .exitOverride()
   .showHelpAfterError('hint: Add --help to see what there is.')
   .configureHelp({ showGlobalOptions: true })
-for (const command of [verifyCommand, testCommand, buildCommand, bootCommand, setupCommand, doctorCommand]) {
-  program.addCommand(command(signal).copyInheritedSettings(program))
+const asked = process.argv.slice(2).find((word) => !word.startsWith('-')) ?? ''
+for (const name of Object.hasOwn(COMMANDS, asked) ? [asked] : Object.keys(COMMANDS)) {
+  const command = await COMMANDS[name]?.()
+  if (command !== undefined) program.addCommand(command(signal).copyInheritedSettings(program))
 }
 
 try {

@@ -6,7 +6,7 @@ import { junitXml, type RunReport, runHolds, type StepReport, terminalSummary } 
 import { describe } from '../system/index.ts'
 import { cacheDirectory } from '../toolchain/index.ts'
 import { machineStates, makeRunDirectory, verify } from '../verify/index.ts'
-import { buildImage, checkNames, cloudOption, removedIfEmpty } from './image-steps.ts'
+import { buildImage, checkNames, cloudOption, removedIfNothingRan } from './image-steps.ts'
 import { FIRMWARE, OUT } from './paths.ts'
 import { Progress } from './progress.ts'
 import {
@@ -65,7 +65,7 @@ async function verifyImage(image: string, options: VerifyOptions, signal: AbortS
   const stateParent = machineStates(cacheDirectory())
   await reapStateDirectories(stateParent)
   const runDirectory = await makeRunDirectory(join(OUT, 'runs'), new Date())
-  await using _tidy = removedIfEmpty(runDirectory.path)
+  await using _tidy = removedIfNothingRan(runDirectory.path)
   const report = await verify({
     image: built,
     firmware,

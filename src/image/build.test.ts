@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
-import { readdir, readFile, rm, stat, truncate } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { runUnchecked } from '../system/index.ts'
 import { type BuildOptions, build, lockOutput } from './build.ts'
 import { openImage } from './built-image.ts'
@@ -100,15 +100,22 @@ describe.skipIf(tools === undefined)('build() (needs `bootwright setup`)', { tim
     await expectNothingLeft(checkout)
   })
 
-  it('ends a script of mkosi with it, whatever that has started', async () => {
+  it('ends a script of mkosi with it, whatever that has started, and leaves no temporary file', async () => {
     await using checkout = await SmallCheckout.make()
-    await checkout.script('images/small/mkosi.finalize', 'echo "sleeping in $SRCDIR"; sleep 600')
+    const temporary = join(checkout.directory, 'tmp')
+    await mkdir(temporary)
+    vi.stubEnv('TMPDIR', temporary)
+    onTestFinished(() => void vi.unstubAllEnvs())
+    // It makes mkosi wait until both have to be killed: then nobody of them tidies up.
+    await checkout.script('images/small/mkosi.finalize', 'trap "" TERM INT; echo "sleeping in $SRCDIR"; sleep 600')
     const abort = new AbortController()
     const onProgress = (_: string, line: string): void => {
       if (line.startsWith('sleeping')) abort.abort(new Error('enough'))
     }
     await expect(build('small', optionsOf(checkout, { signal: abort.signal, onProgress }))).rejects.toThrow('enough')
+    expect(await processesNaming(checkout.directory)).toEqual([])
     await expectNothingLeft(checkout)
+    expect(await readdir(temporary)).toEqual([])
   })
 
   it('clears away what a killed build left, also when there is nothing to build', async () => {

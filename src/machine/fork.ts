@@ -26,6 +26,8 @@ export interface ForkOptions extends StartOptions {
   readonly surroundings?: unknown
   /** `fresh`: another machine ID and another VM generation, upon which the kernel's random numbers part ways. */
   readonly identity?: 'same' | 'fresh'
+  /** Called with the machine that did not reach the point of a snapshot, before it is gone. */
+  readonly onUnreached?: (maker: RunningMachine) => Promise<void>
   /** Called with the reason when a snapshot could not be used, and the machine boots from cold instead. */
   readonly onFallback?: (reason: BootwrightError) => void
 }
@@ -150,13 +152,18 @@ async function makeSnapshot(
   context: MachineContext,
   point: SnapshotPoint,
   directory: string,
-  options: StartOptions,
+  options: ForkOptions,
 ): Promise<void> {
   // In the cache's own file system, so that the state only has to be renamed.
   const maker = { ...context, stateParent: directory, name: 'maker' }
   {
     await using running = await machine(spec, maker).start(options)
-    await point.reach(running, options)
+    try {
+      await point.reach(running, options)
+    } catch (cause) {
+      await options.onUnreached?.(running)
+      throw cause
+    }
     const saved = await running.save()
     await saved.keep()
   }

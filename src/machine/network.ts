@@ -1,4 +1,4 @@
-import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import type { Server } from 'node:net'
 import { join } from 'node:path'
 import { BootwrightError, Namespace, type RunResult } from '../system/index.ts'
@@ -80,7 +80,7 @@ export class PrivateNetwork implements AsyncDisposable {
     })
     if (dnsmasq.exitCode !== 0) {
       throw new BootwrightError('HELPER_EXITED', `dnsmasq did not start: ${dnsmasq.stderr.trim()}`, {
-        hint: `Its log is ${join(options.directory, 'dnsmasq.log')}.`,
+        hint: 'Run `./bootwright doctor` to see what the host lacks.',
       })
     }
     scope.move()
@@ -109,6 +109,9 @@ export class PrivateNetwork implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.namespace[Symbol.asyncDispose]()
+    for (const name of Object.values(HOST_DIRECTORIES)) {
+      await rm(join(this.#directory, name), { recursive: true, force: true })
+    }
   }
 }
 

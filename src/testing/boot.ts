@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import {
   BOOTED,
   DEFAULT_SPEC,
@@ -15,6 +15,7 @@ import { BootwrightError } from '../system/index.ts'
 import type { BootOptions, ForkChoice } from './boot-options.ts'
 import type { CallLog } from './call-log.ts'
 import { describedInstance } from './cloud-description.ts'
+import { keepEvidence } from './evidence.ts'
 import { MachineRecord, type RecordParts } from './machine-record.ts'
 import { reserveRoom } from './room.ts'
 import type { SharedNetwork } from './shared-network.ts'
@@ -96,6 +97,14 @@ async function start(image: string, options: BootOptions, context: BootContext):
       surroundings: plain(cloud?.instance),
       ...('identity' in options && options.identity !== undefined ? { identity: options.identity } : {}),
       signal,
+      onUnreached: async (maker) => {
+        context.notice(`its evidence is in ${relative(process.cwd(), context.directory)}`)
+        const { directory: stateDirectory, qmp } = maker
+        const transcript = surroundings.transcript()
+        const calls = context.log.lines('all')
+        const { toolchain } = surroundings.place
+        await keepEvidence(context.directory, { stateDirectory, guest: undefined, qmp, transcript, calls, toolchain })
+      },
       onFallback: (reason) => {
         context.notice(`could not go on from its snapshot, boots from cold: ${reason.message}`)
         context.log.begin('snapshot removed')(reason)
@@ -141,6 +150,8 @@ export async function forkRecord(
 /** Room on this host, a network, and a cloud in it: what a machine has around it, until a record takes it over. */
 interface Surroundings extends AsyncDisposable {
   readonly place: MachineContext
+  /** What the metadata service has been asked, one JSON object a line. */
+  transcript(): string | undefined
   adopt(
     running: RunningMachine,
     parts: Pick<RecordParts, 'image' | 'allowedSymptoms'>,
@@ -177,6 +188,7 @@ async function surround(
       : { network: shared.private, cloud: undefined }
   const resources = scope.move()
   return {
+    transcript: () => scene.cloud?.service.transcript.toJsonLines(),
     place: { toolchain, network: scene.network, stateParent: workbench.stateParent, name: context.name },
     adopt(running, parts, isAnswering) {
       const record = new MachineRecord(

@@ -21,6 +21,8 @@ export interface EvidenceSource {
 }
 
 const LOGS = ['console.log', 'qemu.log', 'qmp.log', 'tpm.log', 'machine.json']
+/** Only there where something was made to go wrong. */
+const FAULTS = 'faults.jsonl'
 const ANSWER_MS = 30_000
 const CORES = '/var/lib/systemd/coredump'
 /** Dumped cores are compressed; the first few of a crash loop tell it. */
@@ -90,7 +92,8 @@ export async function keepEvidence(directory: string, source: EvidenceSource): P
   await attempt('journal.journal', () => makeJournalFile(directory, source.toolchain))
   if (guest !== undefined && !isSilent) await attempt('coredumps', () => keepCores(guest, put))
   // Last, with what all the asking has added.
-  for (const name of LOGS) {
+  const faults = existsSync(join(source.stateDirectory, FAULTS)) ? [FAULTS] : []
+  for (const name of [...LOGS, ...faults]) {
     await attempt(name, () => copyFile(join(source.stateDirectory, name), join(directory, name)))
   }
   if (missing.length > 0) await put('missing.txt', `${missing.join('\n')}\n`)
