@@ -4,6 +4,7 @@ import { basename, join } from 'node:path'
 import { BootwrightError } from '../system/index.ts'
 import type { Cache } from '../toolchain/index.ts'
 import { channelCredentials } from './channel-script.ts'
+import { checkSpec } from './check-spec.ts'
 import { type MachineContext, machine, type StartOptions } from './machine.ts'
 import type { RunningMachine } from './running-machine.ts'
 import type { MachineSpec } from './spec.ts'
@@ -50,6 +51,7 @@ export async function forkMachine(
   context: MachineContext,
   options: ForkOptions,
 ): Promise<RunningMachine> {
+  await checkSpec(spec)
   const point = options.point ?? BOOTED
   const identity = await snapshotIdentity(spec, context, point, options.surroundings)
   const snapshot = await options.cache.entry(

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { text } from 'node:stream/consumers'
 import { BootwrightError, unknownName } from '../system/index.ts'
 import {
   attestationKeyCommand,
@@ -10,6 +11,8 @@ import {
   quoteCommand,
 } from '../tpm/index.ts'
 import type { Guest } from './guest.ts'
+import { describeExit } from './guest-exit.ts'
+import type { GuestProcess } from './guest-process.ts'
 
 const TPM = '/sys/class/tpm/tpm0'
 /** The event log of the firmware, as the kernel hands it out. */
@@ -85,15 +88,23 @@ async function withDevice<T>(
 ): Promise<T> {
   await using relay = await guest.spawn(['sh', '-c', RELAY])
   const answers = relay.stdout[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-  return use(async (command) => {
+  return await use(async (command) => {
     relay.stdin.write(command)
     let received = Buffer.alloc(0)
     while (received.length < 6 || received.length < received.readUInt32BE(2)) {
       const { done, value } = await answers.next()
-      if (done === true) throw noTpm()
+      if (done === true) throw await unanswered(relay)
       received = Buffer.concat([received, value])
     }
     return received
+  })
+}
+
+async function unanswered(relay: GuestProcess): Promise<BootwrightError> {
+  const said = await text(relay.stderr)
+  const how = describeExit(await relay.exited)
+  return new BootwrightError('GUEST_COMMAND_FAILED', `The TPM of the guest gave no answer: ${how}: ${said.trim()}`, {
+    hint: 'Was the machine made with a TPM, and does its kernel have a resource manager for it (/dev/tpmrm0)?',
   })
 }
 

@@ -122,7 +122,7 @@ describe.skipIf(toolchain === undefined || !canOpen)('PrivateNetwork (needs name
     const opening = PrivateNetwork.open(toolchain as Toolchain, {
       directory: join(directory, 'none'),
       addresses: [],
-      names: { 'a name with spaces': ['127.0.0.1'] },
+      names: { 'metadata.example': ['no-address'] },
       hosts: [],
     })
     await expect(opening).rejects.toMatchObject({
