@@ -1,4 +1,16 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  realpath,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -12,6 +24,7 @@ import {
   type RunningMachine,
 } from '../src/machine/index.ts'
 import { parseEventLog } from '../src/measure/index.ts'
+import { run } from '../src/system/index.ts'
 import { Cache, cacheDirectory } from '../src/toolchain/index.ts'
 import { builtImage, hostAccelerator, plainFirmware, STATES, tools } from './support/scene.ts'
 
@@ -274,7 +287,13 @@ describe('a restart', () => {
       await running.copyIn(join(built, file), path)
     }
     // The image has none of its own; the tools are of the same release.
-    await running.copyIn(join((await tools()).root, 'usr/sbin/kexec'), '/usr/sbin/kexec')
+    const toolchain = await tools()
+    const { stdout } = await run(toolchain.command(['ldd', '/usr/sbin/kexec']))
+    const libraries = [...stdout.matchAll(/ => (\/\S+)/g)].map(([, path = '']) => path)
+    for (const path of ['/usr/sbin/kexec', ...libraries]) {
+      const isThere = (await running.runUnchecked(['test', '-e', path])).exitCode === 0
+      if (!isThere) await running.copyIn(await realpath(join(toolchain.root, path)), path)
+    }
     const before = await running.readFile('/proc/sys/kernel/random/boot_id')
     const firmware = await running.eventLog()
     const lines: string[] = []

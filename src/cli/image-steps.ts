@@ -48,7 +48,7 @@ export async function buildImage(
 export function removedIfNothingRan(directory: string): AsyncDisposable {
   return {
     async [Symbol.asyncDispose]() {
-      const files = await readdir(directory).catch(() => [])
+      const files: readonly string[] = await readdir(directory).catch(() => [])
       if (files.includes('console.log') || files.includes('report.json')) return
       await rm(directory, { recursive: true, force: true })
     },
