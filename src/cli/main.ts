@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   boot: async () => (await import('./boot.ts')).bootCommand,
   setup: async () => (await import('./setup.ts')).setupCommand,
   doctor: async () => (await import('./doctor.ts')).doctorCommand,
+  measure: async () => (await import('./measure.ts')).measureCommand,
 }
 
 /**
@@ -44,7 +45,9 @@ for (const name of Object.hasOwn(COMMANDS, asked) ? [asked] : Object.keys(COMMAN
 }
 
 try {
-  await program.parseAsync()
+  if (process.argv[2] === 'measure')
+    process.exitCode = await (await import('./measure.ts')).runMeasure(process.argv.slice(3))
+  else await program.parseAsync()
 } catch (error) {
   process.exitCode = fail(error)
 }

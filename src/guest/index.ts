@@ -1,0 +1,1 @@
+export { type GuestTool, guestTool, guestToolNames } from './tools.ts'

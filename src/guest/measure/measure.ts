@@ -1,0 +1,223 @@
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import {
+  calculatePcr11,
+  DEFAULT_PHASE_PATHS,
+  KERNEL_BOOT_PCR,
+  keyFingerprint,
+  MEASURED_SECTIONS,
+  type MeasuredContent,
+  type Pcr11Value,
+  policyPcr,
+  signedContent,
+  signPolicy,
+} from '../../measure/index.ts'
+import { formatJson } from '../json-format.ts'
+import { errnoText, ToolFailure } from '../tool-failure.ts'
+import { HELP } from './help.ts'
+import { readCertificateKey, readPrivateKey, readPublicKey, type Signer } from './keys.ts'
+import { opensslCertificateKey, opensslSigner } from './openssl.ts'
+import { type MeasureOptions, parseMeasureOptions } from './options.ts'
+import { currentValues, readStatus } from './tpm-files.ts'
+
+/** Where a guest tool writes. */
+export interface ToolOutput {
+  readonly isTerminal: boolean
+  out(text: string): void
+  error(text: string): void
+}
+
+/** Drop-in for systemd-measure(1) of systemd 262. Returns the exit status. */
+export function measure(argv: readonly string[], output: ToolOutput, version: string): number {
+  try {
+    const options = parseMeasureOptions('systemd-measure', argv, output.isTerminal)
+    switch (options.verb) {
+      case 'help':
+        output.out(HELP)
+        break
+      case 'version':
+        output.out(version)
+        break
+      case 'status':
+        status(options, output)
+        break
+      case 'calculate':
+        calculate(options, output)
+        break
+      case 'sign':
+        sign(options, output)
+        break
+      case 'policy-digest':
+        printJson(policies(valuesOf(options), options, output), options, output)
+        break
+    }
+    return 0
+  } catch (error) {
+    if (!(error instanceof ToolFailure)) throw error
+    output.error(`${error.message}\n`)
+    return 1
+  }
+}
+
+function status(options: MeasureOptions, output: ToolOutput): void {
+  const banks = readStatus(options.banks)
+  if (options.json !== undefined && options.json !== 'off') {
+    const json = banks.map(({ bank, pcrs }) => [bank, pcrs.map(({ pcr, hash }) => ({ pcr, hash }))])
+    output.out(`${formatJson(Object.fromEntries(json), options.json)}\n`)
+    return
+  }
+  const [first] = banks
+  for (const [index, { pcr, title }] of (first?.pcrs ?? []).entries()) {
+    const values = banks.flatMap(({ bank, pcrs }) => {
+      const hash = pcrs[index]?.hash
+      return hash === undefined ? [] : [{ bank, hash }]
+    })
+    const isUnset = values.every(({ hash }) => /^0*$/.test(hash))
+    output.error(`# PCR[${pcr}] ${title}${isUnset ? ' (NOT SET!)' : ''}\n`)
+    for (const { bank, hash } of values) output.out(`${pcr}:${bank}=${hash}\n`)
+  }
+}
+
+function calculate(options: MeasureOptions, output: ToolOutput): void {
+  const values = valuesOf(options)
+  if (options.json !== undefined && options.json !== 'off') {
+    const json = byBank(values, ({ phasePath, value }) => ({
+      ...(phasePath.length === 0 ? {} : { phase: phasePath.join(':') }),
+      pcr: KERNEL_BOOT_PCR,
+      hash: value,
+    }))
+    output.out(`${formatJson(json, options.json)}\n`)
+    return
+  }
+  let shown: string | undefined
+  for (const { bank, phasePath, value } of byPhase(values)) {
+    const phase = phasePath.join(':')
+    if (phase !== shown) output.error(`# PCR[${KERNEL_BOOT_PCR}] Phase <${phase === '' ? ':' : phase}>\n`)
+    shown = phase
+    output.out(`${KERNEL_BOOT_PCR}:${bank}=${value}\n`)
+  }
+}
+
+/** Phase by phase, as the text form has them. */
+function byPhase(values: readonly Pcr11Value[]): Pcr11Value[] {
+  const phases = [...new Set(values.map(({ phasePath }) => phasePath.join(':')))]
+  return phases.flatMap((phase) => values.filter(({ phasePath }) => phasePath.join(':') === phase))
+}
+
+function sign(options: MeasureOptions, output: ToolOutput): void {
+  if (options.privateKey === undefined) {
+    throw new ToolFailure('No private key specified, use --private-key=.')
+  }
+  const before = options.append === undefined ? {} : readSignatures(options.append)
+  const made = policies(valuesOf(options), options, output)
+  const merged: Record<string, unknown[]> = { ...before }
+  for (const [bank, entries] of Object.entries(made)) {
+    const known = new Set((before[bank] ?? []).map(canonical))
+    merged[bank] = [...(before[bank] ?? []), ...entries.filter((entry) => !known.has(canonical(entry)))]
+  }
+  printJson(merged, options, output)
+}
+
+function policies(
+  values: readonly Pcr11Value[],
+  options: MeasureOptions,
+  output: ToolOutput,
+): Record<string, object[]> {
+  const signer = signerOf(options, output)
+  const publicKey = publicKeyOf(options, signer)
+  const fingerprint = publicKey === undefined ? undefined : keyFingerprint(publicKey)
+  return byBank(values, ({ bank, value }) => {
+    const policy = policyPcr(bank, new Map([[KERNEL_BOOT_PCR, value]]))
+    const content = signedContent(policy, options.policyRef)
+    return {
+      pcrs: [KERNEL_BOOT_PCR],
+      ...(fingerprint === undefined ? {} : { pkfp: fingerprint }),
+      ...(options.policyRef === undefined ? {} : { ref: options.policyRef }),
+      pol: policy.toString('hex'),
+      ...(options.verb === 'sign' ? {} : { tbs: content.toString('hex') }),
+      ...(signer === undefined ? {} : { sig: signer.sign(content).toString('base64') }),
+    }
+  })
+}
+
+function signerOf({ privateKey, privateKeySource }: MeasureOptions, output: ToolOutput): Signer | undefined {
+  if (privateKey === undefined) return undefined
+  if (privateKeySource !== 'file') return opensslSigner(privateKey, privateKeySource)
+  const key = readPrivateKey(privateKey, (text) => output.error(`${text}\n`))
+  return { sign: (content) => signPolicy(content, key), publicKey: () => createPublicKey(key) }
+}
+
+function publicKeyOf(options: MeasureOptions, signer: Signer | undefined): KeyObject | undefined {
+  if (options.publicKey !== undefined) return readPublicKey(options.publicKey)
+  if (options.certificate !== undefined) {
+    const { certificate, certificateSource } = options
+    return certificateSource === 'file'
+      ? readCertificateKey(certificate)
+      : opensslCertificateKey(certificate, certificateSource)
+  }
+  // Only who signs asks for the key of the signature.
+  return options.verb === 'sign' ? signer?.publicKey() : undefined
+}
+
+function valuesOf(options: MeasureOptions): Pcr11Value[] {
+  const phasePaths = options.phasePaths ?? DEFAULT_PHASE_PATHS
+  const { banks } = options
+  if (options.isCurrent) return currentValues(banks, phasePaths)
+  if (!options.sections.has('.linux')) {
+    throw new ToolFailure('Either --linux= or --current must be specified, refusing.')
+  }
+  return calculatePcr11(readSections(options), { banks, phasePaths })
+}
+
+/** Files in the order in which the stub measures them, without empty ones. */
+function readSections({ sections }: MeasureOptions): MeasuredContent[] {
+  return MEASURED_SECTIONS.flatMap((name) => {
+    const path = sections.get(name)
+    if (path === undefined) return []
+    let bytes: Buffer
+    try {
+      bytes = readFileSync(path)
+    } catch (error) {
+      const isDirectory = (error as NodeJS.ErrnoException).code === 'EISDIR'
+      throw new ToolFailure(`Failed to ${isDirectory ? 'read' : 'open'} '${path}': ${errnoText(error)}`)
+    }
+    return bytes.length === 0 ? [] : [{ name, bytes, size: bytes.length }]
+  })
+}
+
+function readSignatures(path: string): Record<string, object[]> {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new ToolFailure(`Failed to parse JSON object '${path}': ${errnoText(error)}`)
+  }
+  try {
+    const parsed: unknown = JSON.parse(text)
+    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed))
+      return parsed as Record<string, object[]>
+  } catch {
+    // Told below.
+  }
+  throw new ToolFailure(`Failed to parse JSON object '${path}': Invalid argument`)
+}
+
+/** The same for the same members, in whatever order. */
+function canonical(entry: object): string {
+  return JSON.stringify(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+function byBank<T>(values: readonly Pcr11Value[], make: (value: Pcr11Value) => T): Record<string, T[]> {
+  const banks: Record<string, T[]> = {}
+  for (const value of values) {
+    banks[value.bank] ??= []
+    banks[value.bank]?.push(make(value))
+  }
+  return banks
+}
+
+function printJson(json: object, { json: format }: MeasureOptions, output: ToolOutput): void {
+  // These verbs print JSON even where it was asked not to be; then nothing ends the line.
+  const usual = output.isTerminal ? 'pretty' : 'short'
+  output.out(`${formatJson(json, format ?? usual)}${format === 'off' ? '' : '\n'}`)
+}
