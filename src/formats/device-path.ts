@@ -13,11 +13,11 @@ export interface DevicePathNode {
 }
 
 /** Types of nodes. */
-export const HARDWARE_PATH = 1
-export const ACPI_PATH = 2
-export const MESSAGING_PATH = 3
-export const MEDIA_PATH = 4
-export const BBS_PATH = 5
+const HARDWARE_PATH = 1
+const ACPI_PATH = 2
+const MESSAGING_PATH = 3
+const MEDIA_PATH = 4
+const BBS_PATH = 5
 const END_PATH = 0x7f
 const END_ENTIRE = 0xff
 

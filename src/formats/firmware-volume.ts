@@ -46,7 +46,6 @@ export const SECTION_GUID_DEFINED = 0x02
 export const SECTION_PE32 = 0x10
 export const SECTION_TE = 0x12
 export const SECTION_VOLUME_IMAGE = 0x17
-export const SECTION_RAW = 0x19
 
 /** EFI_FIRMWARE_FILE_SYSTEM2_GUID and 3: volumes with files. */
 const FILE_SYSTEMS: ReadonlySet<string> = new Set([
