@@ -1,6 +1,7 @@
 export type { BootDevice } from './boot-variables.ts'
 export { type BankDigests, type Calibration, calibrationFrom } from './calibration.ts'
 export { authorityEvents, type ImageVerdict, judgeImage, type SignedImage } from './image-verdict.ts'
+export { machineSmbiosTable, type SmbiosFacts, tcgProcessorId } from './machine-smbios.ts'
 export { type OvmfFirmware, parseOvmf } from './ovmf.ts'
 export { type FirmwareInputs, predictFirmware } from './predict-firmware.ts'
 export { type SecureBootState, secureBootState } from './secure-boot.ts'

@@ -38,6 +38,11 @@ describe.skipIf(toolchain === undefined)('parseOvmf()', () => {
     skip(digest(code) !== RECORDED, 'the tools have another version of OVMF than the recorded boots')
     const firmware = parseOvmf(code)
     expect(firmware.version).toBe('2026.08+ds-2')
+    expect(firmware.bios).toEqual({
+      vendor: 'Debian distribution of EDK II',
+      version: '2026.08+ds-2',
+      releaseDate: '09/26/2026',
+    })
     for (const image of ['minimal', 'cloud']) {
       const { sha256 } = JSON.parse(readFileSync(join(FIXTURES, image, 'pcrs.json'), 'utf8')) as {
         sha256: Record<string, string>

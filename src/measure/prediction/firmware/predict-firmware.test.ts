@@ -32,6 +32,7 @@ const IMAGES = [
 // The code file is not here: what depends on its volumes (PCR 0) is tested in ovmf.test.ts.
 const plain: OvmfFirmware = {
   version: '2026.08+ds-2',
+  bios: undefined,
   peifv: ascii('PEIFV'),
   dxefv: ascii('DXEFV'),
   hasSecureBoot: false,
