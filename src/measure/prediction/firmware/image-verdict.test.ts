@@ -98,12 +98,33 @@ describe('judgeImage()', () => {
   it.for([
     ['the root', list('x509', root), 'refused dbx-certificate CN=Test root'],
     ['the leaf', list('x509', leaf), 'refused dbx-certificate CN=Test leaf'],
-    ['the digest of the intermediate', revocation(intermediate), 'refused dbx-certificate-hash'],
+    ['the digest of the root, which is in db', revocation(root), 'refused dbx-certificate-hash'],
+    ['the digest of a certificate between them', revocation(intermediate), 'allowed db-certificate CN=Test root'],
     ['the digest of the leaf', revocation(leaf), 'refused dbx-certificate-hash'],
     ['the hash of the image', hashOf(signed), 'refused dbx-hash'],
     ['someone else', [...list('x509', other), ...revocation(other)], 'allowed db-certificate CN=Test root'],
   ] as const)('asks dbx first: it has %s', ([_, dbx, words]) => {
     expect(inWords(judgeImage(signed, enabled(list('x509', root), [...dbx])))).toBe(words)
+  })
+
+  it('does not look for another certificate when the first one that fits is revoked', () => {
+    const db = list('x509', intermediate, root)
+    expect(inWords(judgeImage(signed, enabled(db, revocation(intermediate))))).toBe('refused dbx-certificate-hash')
+    expect(inWords(judgeImage(signed, enabled([...db, ...hashOf(signed)], revocation(intermediate))))).toBe(
+      'allowed db-hash',
+    )
+  })
+
+  it('refuses a signature without the certificate of its signer', () => {
+    const [certificate] = signed.certificates
+    const copy = Buffer.from(certificate?.content ?? [])
+    const serialNumber = Buffer.from(parseCertificateNames(leaf ?? Buffer.of()).serialNumber)
+    const at = copy.lastIndexOf(serialNumber)
+    copy[at + 5] = (copy[at + 5] ?? 0) ^ 1
+    const nobody: SignedImage = { ...signed, certificates: [{ ...(certificate as WinCertificate), content: copy }] }
+    expect(inWords(judgeImage(nobody, enabled(list('x509', root, leaf))))).toBe(
+      'refused not-in-db: its signature lacks the certificate of its signer',
+    )
   })
 
   it('lets an unsigned image pass by its hash alone', () => {

@@ -19,7 +19,7 @@ import type { Digests, HashAlgorithm } from '../../hash-algorithms.ts'
 import type { PredictedEvent } from '../event.ts'
 import { firmwareRecord, IMAGE_SECURITY_DATABASE, uefiVariableData } from './records.ts'
 import type { SecureBootState } from './secure-boot.ts'
-import { hashAlgorithmOfOid, isSignedUnder, signerChains } from './verify-signature.ts'
+import { hashAlgorithmOfOid, isSignedUnder, signerCertificates } from './verify-signature.ts'
 
 /** An image as far as the firmware's judgement goes. */
 export interface SignedImage {
@@ -55,14 +55,15 @@ const CERTIFICATE_HASHES: Readonly<Partial<Record<EfiSignatureKind, HashAlgorith
 
 /**
  * Judges an image as the firmware does (edk2, DxeImageVerificationLib): dbx first, then db; of db the first entry that
- * fits, in its order. Dates of certificates do not count. A certificate whose revocation begins at some time counts as
- * revoked altogether: the countersignatures that could save an image are not read.
+ * fits, in its order. Dates of certificates do not count. Digests of certificates in dbx are compared with the signers'
+ * certificates and with the one of db that fits, not with those between them. A certificate whose revocation begins at
+ * some time counts as revoked altogether: the countersignatures that could save an image are not read.
  */
 export function judgeImage(image: SignedImage, state: SecureBootState): ImageVerdict {
   if (state.mode !== 'enabled') return { verdict: 'allowed', by: 'no-secure-boot' }
   if (image.certificates.length === 0) return judgeByHash(image, 'sha256', state) ?? notInDb('it is not signed')
   let allowed: ImageVerdict | undefined
-  let why = 'it has no signature that the firmware could read'
+  let refused = notInDb('it has no signature that the firmware could read')
   for (const certificate of image.certificates) {
     const signature = readSignature(certificate)
     const algorithm = signature === undefined ? undefined : hashAlgorithmOfOid(signature.digestAlgorithm)
@@ -70,15 +71,14 @@ export function judgeImage(image: SignedImage, state: SecureBootState): ImageVer
     if (signature === undefined || algorithm === undefined || digest === undefined) continue
     const forbidden = forbiddenByCertificate(signature, digest, state.dbx)
     if (forbidden !== undefined) return forbidden
-    allowed ??= allowedByCertificate(signature, digest, state.db)
+    const byCertificate = judgeByCertificate(signature, digest, state)
+    if (byCertificate.verdict === 'allowed') allowed ??= byCertificate
+    else refused = byCertificate
     const byHash = judgeByHash(image, algorithm, state)
     if (byHash?.verdict === 'refused') return byHash
     allowed ??= byHash
-    why = Buffer.from(signature.imageDigest).equals(digest)
-      ? 'no certificate of its signature is in db'
-      : 'it was changed after it was signed'
   }
-  return allowed ?? notInDb(why)
+  return allowed ?? refused
 }
 
 /**
@@ -120,20 +120,30 @@ function forbiddenByCertificate(
 ): ImageVerdict | undefined {
   const entry = entriesOf(dbx, 'x509').find(({ data }) => isSignedUnder(data, signature, digest))
   if (entry !== undefined) return { verdict: 'refused', by: 'dbx-certificate', entry }
-  for (const certificate of signerChains(signature).flat()) {
-    const revoked = revokedEntry(certificate.raw, dbx)
+  const signers = signerCertificates(signature)
+  if (signers === undefined) return notInDb('its signature lacks the certificate of its signer')
+  for (const certificate of signers) {
+    const revoked = revokedEntry(certificate, dbx)
     if (revoked !== undefined) return { verdict: 'refused', by: 'dbx-certificate-hash', entry: revoked }
   }
   return undefined
 }
 
-function allowedByCertificate(
+/** The first certificate of db that fits decides, even if it is revoked and a later one is not. */
+function judgeByCertificate(
   signature: AuthenticodeSignature,
   digest: Uint8Array,
-  db: readonly EfiSignatureList[],
-): ImageVerdict | undefined {
+  { db, dbx }: SecureBootState,
+): ImageVerdict {
   const entry = entriesOf(db, 'x509').find(({ data }) => isSignedUnder(data, signature, digest))
-  return entry === undefined ? undefined : { verdict: 'allowed', by: 'db-certificate', entry }
+  if (entry === undefined) {
+    const isUnchanged = Buffer.from(signature.imageDigest).equals(digest)
+    return notInDb(isUnchanged ? 'no certificate of its signature is in db' : 'it was changed after it was signed')
+  }
+  const revoked = revokedEntry(entry.data, dbx)
+  return revoked === undefined
+    ? { verdict: 'allowed', by: 'db-certificate', entry }
+    : { verdict: 'refused', by: 'dbx-certificate-hash', entry: revoked }
 }
 
 function revokedEntry(certificate: Uint8Array, dbx: readonly EfiSignatureList[]): EfiSignature | undefined {

@@ -238,6 +238,20 @@ describe('predictFirmware()', () => {
       expect(data.subarray(-length).toString('hex')).toBe(value)
     })
 
+    it("gives what virt-fw-measure gives for Microsoft's db and for Secure Boot that is on", () => {
+      const data = readFileSync(join(FIXTURES, 'secure-boot/microsoft-db.bin'))
+      const variables = parseEfiVariableStore(
+        withEfiVariable(withKey, { name: 'db', vendorGuid: SECURITY, attributes: 0x27, data }),
+      )
+      const lines = predictFirmware({ ...inputs, firmware: secureBoot, variables }).map(predictedLine)
+      expect(lines).toContain(
+        '7 EV_EFI_VARIABLE_DRIVER_CONFIG ccfc4bb32888a345bc8aeadaba552b627d99348c767681ab3141f5b01e40a40e',
+      )
+      expect(lines).toContain(
+        '7 EV_EFI_VARIABLE_DRIVER_CONFIG 7717c39e988f4607e8109ba6ee6882766862bea359a7d698a52b6563c012d3ec',
+      )
+    })
+
     it('measures dbt only if there is one', () => {
       const dbt = withEfiVariable(withKey, { ...key, vendorGuid: SECURITY, name: 'dbt' })
       const variables = parseEfiVariableStore(dbt)

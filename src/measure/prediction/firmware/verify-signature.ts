@@ -20,19 +20,11 @@ export function hashAlgorithmOfOid(oid: string): HashAlgorithm | undefined {
   return DIGESTS[oid]
 }
 
-/** The certificates of each signer: its own first, then those that issued it, as far as the signature has them. */
-export function signerChains(signature: AuthenticodeSignature): readonly (readonly X509Certificate[])[] {
+/** The certificate of each signer, in DER; undefined when the signature lacks one of them. */
+export function signerCertificates(signature: AuthenticodeSignature): readonly Uint8Array[] | undefined {
   const all = readCertificates(signature)
-  return signature.signers.map((signer) => {
-    const chain: X509Certificate[] = []
-    let next = all.find((certificate) => isOf(certificate, signer))
-    while (next !== undefined && chain.length < MAX_CHAIN_LENGTH) {
-      chain.push(next)
-      const last = next
-      next = all.find((candidate) => !chain.includes(candidate) && hasIssued(candidate, last))
-    }
-    return chain
-  })
+  const found = signature.signers.map((signer) => all.find((certificate) => isOf(certificate, signer))?.raw)
+  return found.every((certificate) => certificate !== undefined) && found.length > 0 ? found : undefined
 }
 
 /**
@@ -45,8 +37,7 @@ export function isSignedUnder(anchor: Uint8Array, signature: AuthenticodeSignatu
   if (!Buffer.from(signature.imageDigest).equals(imageDigest)) return false
   const all = readCertificates(signature)
   return signature.signers.every((signer) => {
-    // The firmware looks for the signer's certificate in the signature and, with it, among those it trusts.
-    const own = [...all, trusted].find((certificate) => isOf(certificate, signer))
+    const own = all.find((certificate) => isOf(certificate, signer))
     return own !== undefined && isSignatureOf(own, signer, signature.signedContent) && leadsTo(own, trusted, all)
   })
 }
