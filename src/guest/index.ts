@@ -1,1 +1,1 @@
-export { type GuestTool, guestTool, guestToolNames } from './tools.ts'
+export { guestTool } from './tools.ts'

@@ -2,7 +2,7 @@ import { unknownName } from '../system/index.ts'
 import { measure, type ToolOutput } from './measure/measure.ts'
 
 /** One of the programs that stand in for systemd's own. Returns its exit status. */
-export type GuestTool = (argv: readonly string[], output: ToolOutput) => number | Promise<number>
+type GuestTool = (argv: readonly string[], output: ToolOutput) => number | Promise<number>
 
 /** What `--version` says: the version whose behaviour this is, and whose work. */
 const VERSION = 'systemd 262 (bootwright)\n'
@@ -11,11 +11,9 @@ const TOOLS: Readonly<Record<string, GuestTool>> = {
   'systemd-measure': (argv, output) => measure(argv, output, VERSION),
 }
 
-export const guestToolNames = Object.keys(TOOLS)
-
 /** The tool of this name; `UNKNOWN_NAME` lists those there are. */
 export function guestTool(name: string): GuestTool {
   const tool = TOOLS[name]
-  if (tool === undefined) throw unknownName('guest tool', name, guestToolNames)
+  if (tool === undefined) throw unknownName('guest tool', name, Object.keys(TOOLS))
   return tool
 }
