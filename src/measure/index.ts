@@ -1,6 +1,7 @@
 export * from './compare.ts'
 export * from './event-data.ts'
 export * from './event-log.ts'
+export * from './event-payload.ts'
 export * from './event-types.ts'
 export * from './hash-algorithms.ts'
 export * from './pcr-policy.ts'
