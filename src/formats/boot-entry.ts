@@ -1,0 +1,174 @@
+import { keyValueLines } from './efi-text.ts'
+
+/** What a Type #1 entry starts. */
+export type BootEntryKind = 'linux' | 'uki' | 'uki-url' | 'efi'
+
+/** A boot loader entry of Type #1, `loader/entries/*.conf` (UAPI.1 Boot Loader Specification). */
+export interface BootEntryFile {
+  readonly kind: BootEntryKind
+  /** The file to start, with `\` between its components; an URL for `uki-url`. */
+  readonly target: string
+  readonly title?: string
+  readonly sortKey?: string
+  readonly version?: string
+  readonly machineId?: string
+  readonly architecture?: string
+  /** All `options` lines, joined with a space. Undefined without any, which is not the same as an empty one. */
+  readonly options?: string
+  readonly initrds: readonly string[]
+  /** Credentials and extension images, with `\` between components. */
+  readonly extras: readonly string[]
+  /** The profile of a UKI. */
+  readonly profile?: number
+}
+
+const KINDS: ReadonlySet<string> = new Set(['linux', 'uki', 'uki-url', 'efi'])
+
+/** Reads an entry as systemd-boot does: unknown keys are ignored. Undefined if it names nothing to start, or two kinds. */
+export function parseBootEntry(bytes: Uint8Array): BootEntryFile | undefined {
+  const single = new Map<string, string>()
+  const options: string[] = []
+  const initrds: string[] = []
+  const extras: string[] = []
+  let kind: BootEntryKind | undefined
+  for (const [key, value] of keyValueLines(bytes, ' \t')) {
+    if (isKind(key)) {
+      if (kind !== undefined && kind !== key) return undefined
+      kind = key
+      single.set('target', key === 'uki-url' ? value : efiPath(value))
+    } else if (key === 'options') options.push(value)
+    else if (key === 'initrd') initrds.push(efiPath(value))
+    else if (key === 'extra') extras.push(efiPath(value))
+    else single.set(key, value)
+  }
+  const target = single.get('target')
+  if (kind === undefined || target === undefined) return undefined
+  const profile = single.get('profile')
+  return {
+    kind,
+    target,
+    initrds,
+    extras,
+    ...named('title', single.get('title')),
+    ...named('sortKey', single.get('sort-key')),
+    ...named('version', single.get('version')),
+    ...named('machineId', single.get('machine-id')),
+    ...named('architecture', single.get('architecture')),
+    ...named('options', options.length === 0 ? undefined : options.join(' ')),
+    ...(profile !== undefined && /^\d{1,9}$/.test(profile) ? { profile: Number(profile) } : {}),
+  }
+}
+
+function isKind(key: string): key is BootEntryKind {
+  return KINDS.has(key)
+}
+
+function named<Name extends string>(name: Name, value: string | undefined): { readonly [key in Name]?: string } {
+  return value === undefined ? {} : ({ [name]: value } as { [key in Name]: string })
+}
+
+/** A path as the firmware wants it: `\` between components, never two in a row. */
+export function efiPath(path: string): string {
+  return path.replaceAll(/[\\/]+/g, '\\')
+}
+
+/** What `loader/loader.conf` says on the choice of an entry; the rest of it changes no measurement but that of the file. */
+export interface LoaderConf {
+  /** A pattern for the identifier, or `@saved`. */
+  readonly default?: string
+  /** The same, but an entry that has no tries left is passed over (systemd 261). */
+  readonly preferred?: string
+}
+
+export function parseLoaderConf(bytes: Uint8Array): LoaderConf {
+  const values = new Map(keyValueLines(bytes, ' \t'))
+  return { ...named('default', values.get('default')), ...named('preferred', values.get('preferred')) }
+}
+
+/** A boot counter in a file name: `name+LEFT[-DONE].conf` or `.efi`. */
+export interface BootCounter {
+  /** The name without it. */
+  readonly name: string
+  readonly left: number
+  readonly done: number
+}
+
+/** The counter directly in front of a suffix, `.conf` or `.efi`; undefined without one. */
+export function parseBootCounter(fileName: string, suffix: string): BootCounter | undefined {
+  const match = /^(.*)\+(\d{1,10})(?:-(\d{1,10}))?(\.[^.+]*)$/s.exec(fileName)
+  const [, stem, left, done = '0', found] = match ?? []
+  if (stem === undefined || left === undefined || found?.toLowerCase() !== suffix.toLowerCase()) return undefined
+  const counts = { left: Number(left), done: Number(done) }
+  const isTooLarge = counts.left > 0x7fffffff || counts.done > 0x7fffffff
+  return isTooLarge ? undefined : { name: `${stem}${found}`, ...counts }
+}
+
+/**
+ * Whether a pattern of the kind of fnmatch(3) fits the whole text: `*`, `?`, `[a-z]` and `\` before a character that
+ * stands for itself. There is no negation.
+ */
+export function matchesEntryPattern(pattern: string, text: string): boolean {
+  const expression = toRegularExpression(pattern)
+  return expression?.test(text) ?? false
+}
+
+function toRegularExpression(pattern: string): RegExp | undefined {
+  let source = ''
+  for (let index = 0; index < pattern.length; index++) {
+    const character = pattern[index] ?? ''
+    if (character === '*') {
+      if (!source.endsWith('.*')) source += '.*'
+    } else if (character === '?') source += '.'
+    else if (character === '\\') {
+      const next = pattern[++index]
+      if (next === undefined) return undefined
+      source += quoted(next)
+    } else if (character === '[') {
+      const set = readSet(pattern, index + 1)
+      if (set === undefined) return undefined
+      source += set.source
+      index = set.end
+    } else source += quoted(character)
+  }
+  return new RegExp(`^${source}$`, 's')
+}
+
+/** A set from behind its `[`, and where its `]` is. A `]` comes first if it is meant, a `-` first or last. */
+function readSet(pattern: string, start: number): { source: string; end: number } | undefined {
+  const members: string[] = []
+  let canBeginRange = false
+  for (let index = start; index < pattern.length; index++) {
+    let character = pattern[index] ?? ''
+    if (character === ']' && index > start) return { source: `[${members.join('')}]`, end: index }
+    if (character === '-' && canBeginRange && pattern[index + 1] !== ']') {
+      index++
+      if (pattern[index] === '\\') index++
+      const high = pattern[index]
+      const low = members.pop()
+      if (high === undefined || low === undefined) return undefined
+      if (unquoted(low) <= high) members.push(`${low}-${quoted(high)}`)
+      canBeginRange = false
+      continue
+    }
+    if (character === '\\') {
+      character = pattern[++index] ?? ''
+      if (character === '') return undefined
+    }
+    members.push(quoted(character))
+    canBeginRange = true
+  }
+  return undefined
+}
+
+function quoted(character: string): string {
+  return /[a-zA-Z0-9]/.test(character) ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+}
+
+function unquoted(member: string): string {
+  return member.length === 1 ? member : String.fromCharCode(Number.parseInt(member.slice(2), 16))
+}
+
+/** What an os-release file says, as systemd-boot reads the one in a UKI (os-release(5)). */
+export function parseOsRelease(bytes: Uint8Array): ReadonlyMap<string, string> {
+  return new Map(keyValueLines(bytes, '='))
+}
