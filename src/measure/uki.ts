@@ -91,7 +91,8 @@ export function ukiProfile(pe: PeFile, file: Uint8Array, options: UkiProfileOpti
   return { profile, measured, hardwareCandidates }
 }
 
-function profileScopes(pe: PeFile, profile: number): { base: readonly PeSection[]; own: readonly PeSection[] } {
+/** The sections in front of the first `.profile`, and those of one profile: from its `.profile` to the next. */
+export function profileScopes(pe: PeFile, profile: number): { base: readonly PeSection[]; own: readonly PeSection[] } {
   const starts = pe.sections.flatMap((section, index) => (section.name === '.profile' ? [index] : []))
   const excess = pe.sections[starts[MAX_PROFILES] ?? -1]
   if (excess !== undefined) {
