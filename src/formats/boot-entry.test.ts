@@ -135,3 +135,15 @@ it('efiText() keeps what fits into 16 bits, up to the first NUL', () => {
 it('efiPath() makes one backslash of any separators', () => {
   expect(efiPath('/EFI//Linux\\/a.efi')).toBe('\\EFI\\Linux\\a.efi')
 })
+
+it('matchesEntryPattern() takes no time for patterns made to take it', () => {
+  expect(matchesEntryPattern(`${'a*'.repeat(100)}b`, 'a'.repeat(250))).toBe(false)
+  expect(matchesEntryPattern(`${'*a'.repeat(100)}*`, 'a'.repeat(250))).toBe(true)
+})
+
+it('keyValueLines() and efiText() take no time for long blanks, and no text without end', () => {
+  expect(parseLoaderConf(Buffer.from(`default${' '.repeat(1_000_000)}x y${' '.repeat(1_000_000)}z\n`)).default).toMatch(
+    /^x y +z$/,
+  )
+  expect(() => efiText(Buffer.alloc(20_000_000, 'x'))).toThrow(expect.objectContaining({ code: 'MALFORMED_INPUT' }))
+})

@@ -103,69 +103,76 @@ export function parseBootCounter(fileName: string, suffix: string): BootCounter 
   return isTooLarge ? undefined : { name: `${stem}${found}`, ...counts }
 }
 
+/** A part of a pattern: any run of characters, or a test of one. */
+type PatternPart = 'any' | ((character: string) => boolean)
+
 /**
  * Whether a pattern of the kind of fnmatch(3) fits the whole text: `*`, `?`, `[a-z]` and `\` before a character that
- * stands for itself. There is no negation.
+ * stands for itself. There is no negation. Takes at most as many steps as pattern times text, whatever they are.
  */
 export function matchesEntryPattern(pattern: string, text: string): boolean {
-  const expression = toRegularExpression(pattern)
-  return expression?.test(text) ?? false
+  const parts = patternParts(pattern)
+  if (parts === undefined) return false
+  let [part, position] = [0, 0]
+  let last: { part: number; position: number } | undefined
+  for (;;) {
+    const test = parts[part]
+    const character = text[position]
+    if (test === 'any') {
+      last = { part: ++part, position }
+    } else if (test !== undefined && character !== undefined && test(character)) {
+      part++
+      position++
+    } else if (test === undefined && character === undefined) {
+      return true
+    } else if (last !== undefined && last.position < text.length) {
+      // What the last run left over did not fit: it takes one character more.
+      last.position++
+      ;({ part, position } = last)
+    } else {
+      return false
+    }
+  }
 }
 
-function toRegularExpression(pattern: string): RegExp | undefined {
-  let source = ''
+function patternParts(pattern: string): PatternPart[] | undefined {
+  const parts: PatternPart[] = []
   for (let index = 0; index < pattern.length; index++) {
     const character = pattern[index] ?? ''
-    if (character === '*') {
-      if (!source.endsWith('.*')) source += '.*'
-    } else if (character === '?') source += '.'
-    else if (character === '\\') {
-      const next = pattern[++index]
-      if (next === undefined) return undefined
-      source += quoted(next)
-    } else if (character === '[') {
+    if (character === '*') parts.push('any')
+    else if (character === '?') parts.push(() => true)
+    else if (character === '[') {
       const set = readSet(pattern, index + 1)
       if (set === undefined) return undefined
-      source += set.source
+      parts.push(set.test)
       index = set.end
-    } else source += quoted(character)
+    } else {
+      const meant = character === '\\' ? pattern[++index] : character
+      if (meant === undefined) return undefined
+      parts.push((found) => found === meant)
+    }
   }
-  return new RegExp(`^${source}$`, 's')
+  return parts
 }
 
 /** A set from behind its `[`, and where its `]` is. A `]` comes first if it is meant, a `-` first or last. */
-function readSet(pattern: string, start: number): { source: string; end: number } | undefined {
-  const members: string[] = []
-  let canBeginRange = false
+function readSet(pattern: string, start: number): { test: (character: string) => boolean; end: number } | undefined {
+  const ranges: (readonly [low: string, high: string])[] = []
+  let low: string | undefined
   for (let index = start; index < pattern.length; index++) {
     let character = pattern[index] ?? ''
-    if (character === ']' && index > start) return { source: `[${members.join('')}]`, end: index }
-    if (character === '-' && canBeginRange && pattern[index + 1] !== ']') {
-      index++
-      if (pattern[index] === '\\') index++
-      const high = pattern[index]
-      const low = members.pop()
-      if (high === undefined || low === undefined) return undefined
-      if (unquoted(low) <= high) members.push(`${low}-${quoted(high)}`)
-      canBeginRange = false
-      continue
+    if (character === ']' && index > start) {
+      return { test: (found) => ranges.some(([from, to]) => from <= found && found <= to), end: index }
     }
-    if (character === '\\') {
-      character = pattern[++index] ?? ''
-      if (character === '') return undefined
-    }
-    members.push(quoted(character))
-    canBeginRange = true
+    const isRange = character === '-' && low !== undefined && pattern[index + 1] !== ']'
+    if (isRange) character = pattern[++index] ?? ''
+    if (character === '\\') character = pattern[++index] ?? ''
+    if (character === '') return undefined
+    ranges.push([isRange && low !== undefined ? low : character, character])
+    // Ranges do not chain: in a-c-f the second hyphen is one.
+    low = isRange ? undefined : character
   }
   return undefined
-}
-
-function quoted(character: string): string {
-  return /[a-zA-Z0-9]/.test(character) ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
-}
-
-function unquoted(member: string): string {
-  return member.length === 1 ? member : String.fromCharCode(Number.parseInt(member.slice(2), 16))
 }
 
 /** What an os-release file says, as systemd-boot reads the one in a UKI (os-release(5)). */

@@ -1,4 +1,12 @@
-import { type DiskReader, diskRange, FatVolume, type Gpt, type GptPartition, isFat } from '../../../formats/index.ts'
+import {
+  type DiskReader,
+  diskRange,
+  FatVolume,
+  type Gpt,
+  type GptPartition,
+  isFat,
+  malformed,
+} from '../../../formats/index.ts'
 
 /** Partition types of the UAPI.2 Discoverable Partitions Specification. */
 export const ESP_TYPE = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
@@ -6,6 +14,9 @@ const XBOOTLDR_TYPE = 'bc13c2ff-59e6-4262-a352-b275fd6f7172'
 
 /** What no name may be longer than in Linux. */
 const MAX_NAME_LENGTH = 255
+
+/** No unified kernel image or extension on a boot partition is as large. */
+const MAX_FILE_BYTES = 1024 * 1024 * 1024
 
 /** A partition that boot files lie on: the ESP or the extended boot loader partition. */
 export class BootVolume {
@@ -28,6 +39,12 @@ export class BootVolume {
   read(path: string): Uint8Array | undefined {
     const found = this.#files.find(path)
     if (found === undefined || found.isDirectory) return undefined
+    if (found.size > MAX_FILE_BYTES) {
+      throw malformed(
+        { what: 'boot partition', field: path, offset: 0 },
+        `has ${found.size} bytes, more than ${MAX_FILE_BYTES}`,
+      )
+    }
     if (this.#last?.path !== path) this.#last = { path, bytes: this.#files.read(found) }
     return this.#last.bytes
   }

@@ -1,3 +1,4 @@
+import { withoutEnds } from '../../../formats/index.ts'
 import type { FirmwareConsoles } from './input.ts'
 
 /** The profile that load options ask for, `@N` and exactly one space, and the rest of them. */
@@ -16,10 +17,8 @@ export function textLoadOptions(loadOptions: string | undefined): string | undef
 
 /** Control characters become spaces, and those at both ends go; spaces inside stay as many as they are. */
 export function mangled(commandLine: string): string {
-  return commandLine
-    .replaceAll(/[\0-\x20\x7f]/g, ' ')
-    .replace(/^ +/, '')
-    .replace(/ +$/, '')
+  const spaced = commandLine.replaceAll(/[\0-\x20\x7f]/g, ' ')
+  return withoutEnds(spaced, (character) => character === ' ')
 }
 
 /** Two parts with a space between them, if both are something. */
