@@ -1,7 +1,5 @@
 export { deriveBootSecret } from './boot-secret.ts'
-export { chooseEntry, LOADER_GUID } from './choose-entry.ts'
 export type { BootedSystem, BootInput, BootMachine, FirmwareConsoles } from './input.ts'
 export { EXIT_BOOT_SERVICES_RETRY } from './kernel.ts'
 export { type Nvpcr, nvpcrWord, SYSTEMD_NVPCRS } from './nvpcr.ts'
 export { type BootPrediction, predictBoot } from './predict-boot.ts'
-export { DEFAULT_SYSTEMD_VERSION } from './systemd-changes.ts'
