@@ -4,7 +4,7 @@ import type { HashAlgorithm } from '../../hash-algorithms.ts'
 import type { PredictedEvent } from '../event.ts'
 import type { BootVolume } from './boot-volume.ts'
 import { mangled } from './command-line.ts'
-import { bytesMeasured, imageEvent, PCR, taggedEvent } from './events.ts'
+import { bytesMeasured, imageEvents, PCR, taggedEvent } from './events.ts'
 import { type StartedFile, sectionOf, startedFile } from './started-file.ts'
 
 /** A section of an addon that the stub uses. */
@@ -18,6 +18,7 @@ export interface AddonPart {
 export interface Addons {
   /** One record in PCR 4 for each image that the firmware loaded, used or not. */
   readonly events: readonly PredictedEvent[]
+  readonly images: readonly StartedFile[]
   readonly commandLine: string
   readonly devicetrees: readonly AddonPart[]
   readonly initrds: readonly AddonPart[]
@@ -40,8 +41,9 @@ export function loadAddons(
   const initrds: AddonPart[] = []
   const microcode: AddonPart[] = []
   let commandLine = ''
-  for (const { name, file } of addonFiles(volume, [GLOBAL_DIRECTORY, ownDirectory])) {
-    events.push(...imageEvent(file, banks, 'stub'))
+  const files = addonFiles(volume, [GLOBAL_DIRECTORY, ownDirectory])
+  for (const { name, file } of files) {
+    events.push(...imageEvents(file, banks, 'stub'))
     if (!isApplicable(file, uname)) continue
     const words = sectionOf(file, '.cmdline')
     if (words !== undefined) {
@@ -55,7 +57,8 @@ export function loadAddons(
     add(initrds, sectionOf(file, '.initrd'))
     add(microcode, sectionOf(file, '.ucode'))
   }
-  return { events, commandLine: mangled(commandLine), devicetrees, initrds, microcode }
+  const images = files.map(({ file }) => file)
+  return { events, images, commandLine: mangled(commandLine), devicetrees, initrds, microcode }
 }
 
 const DEVICETREE_TAG = 0x6c46f751

@@ -7,10 +7,10 @@ import type { BootVolume } from './boot-volume.ts'
 import { chooseEntry } from './choose-entry.ts'
 import { joined } from './command-line.ts'
 import { entryExtras } from './entry-extras.ts'
-import { bytesMeasured, commandLineEvent, imageEvent, PCR, taggedEvent } from './events.ts'
+import { bytesMeasured, commandLineEvent, imageEvents, PCR, taggedEvent } from './events.ts'
 import type { BootMachine } from './input.ts'
 import { oemStrings, smbiosEvents } from './smbios-events.ts'
-import { personalPath, type StartedFile, startedFile } from './started-file.ts'
+import { type LoadedImage, personalPath, type StartedFile, startedFile } from './started-file.ts'
 import { hasChange } from './systemd-changes.ts'
 
 /** What a boot loader leaves behind for the program that it starts. */
@@ -33,14 +33,22 @@ export function bootLoader(
   machine: BootMachine,
   systemdVersion: number,
   banks: readonly HashAlgorithm[],
-): { readonly events: readonly PredictedEvent[]; readonly handover: Handover; readonly entry: BootEntry } {
+): {
+  readonly events: readonly PredictedEvent[]
+  readonly images: readonly LoadedImage[]
+  readonly handover: Handover
+  readonly entry: BootEntry
+} {
   const { volume } = self
   const events: PredictedEvent[] = []
+  const images: LoadedImage[] = []
   if (hasChange(systemdVersion, 'smbiosInPcr1')) events.push(...smbiosEvents(machine.smbios, 'boot-loader'))
   for (const name of volume.fileNames(DRIVERS)) {
     if (name.startsWith('.') || !name.toLowerCase().endsWith('x64.efi')) continue
     const driver = startedFile(volume, `${DRIVERS}\\${name}`)
-    if (driver !== undefined) events.push(...imageEvent(driver, banks, 'boot-loader'))
+    if (driver === undefined) continue
+    images.push(driver)
+    events.push(...imageEvents(driver, banks, 'boot-loader'))
   }
   const conf = volume.read(LOADER_CONF)
   if (conf !== undefined) {
@@ -61,14 +69,19 @@ export function bootLoader(
       hint: 'Put a unified kernel image into EFI/Linux of the boot partition, or an entry into loader/entries.',
     })
   }
-  events.push(...imageEvent(file, banks, 'boot-loader'))
+  events.push(...imageEvents(file, banks, 'boot-loader'))
   const extras = hasChange(systemdVersion, 'entryExtras') ? entryExtras(entry) : { events: [], archives: [] }
   events.push(...extras.events)
   const loadOptions = optionsOf(entry, machine)
   if (loadOptions !== undefined)
     events.push(commandLineEvent('boot-loader', `load options of ${file.name}`, loadOptions))
   const initrds = entry.kind === 'linux' ? entry.initrds.map((path) => readInitrd(entry, path)) : []
-  return { events, handover: { file, loadOptions, initrds: [...initrds, ...extras.archives] }, entry }
+  return {
+    events,
+    images: [...images, file],
+    handover: { file, loadOptions, initrds: [...initrds, ...extras.archives] },
+    entry,
+  }
 }
 
 /** Undefined where the program starts with what it has inside. */

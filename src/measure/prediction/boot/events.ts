@@ -3,7 +3,7 @@ import { authenticodeDigests } from '../../authenticode.ts'
 import { EV_EFI_ACTION, EV_EVENT_TAG, EV_IPL } from '../../event-types.ts'
 import type { Digests, HashAlgorithm } from '../../hash-algorithms.ts'
 import type { Measured, Measurer, PredictedEvent } from '../event.ts'
-import type { StartedFile } from './started-file.ts'
+import type { LoadedImage } from './started-file.ts'
 
 /** PCRs by what systemd and the firmware use them for (UAPI.8 Linux TPM PCR Registry). */
 export const PCR = {
@@ -36,8 +36,8 @@ export function digestsMeasured(digests: Digests): Measured {
   }
 }
 
-/** An image that the firmware loads; undefined for one that it does not measure. */
-export function imageEvent(file: StartedFile, banks: readonly HashAlgorithm[], by: Measurer): PredictedEvent[] {
+/** The record of an image that the firmware loads; none of one that it does not measure. */
+export function imageEvents(file: LoadedImage, banks: readonly HashAlgorithm[], by: Measurer): PredictedEvent[] {
   const record = IMAGE_RECORDS.get(file.pe.subsystem)
   if (record === undefined) return []
   const measured = digestsMeasured(authenticodeDigests(file.pe, file.bytes, banks))

@@ -182,11 +182,12 @@ describe('predictBoot() of what lies beside a UKI', () => {
     'loader/extensions/y.sysext.raw': 'global sysext',
     'loader/extensions/größe.raw': 'not ASCII',
   }
-  const { events, commandLine } = predict(
+  const { events, images, commandLine } = predict(
     machineWith({ esp: files }, { strings: ['io.systemd.stub.kernel-cmdline-extra=smb'] }),
   )
 
   it('loads addons for all, then its own, each an image', () => {
+    expect(images.map(({ name }) => `image ${name}`)).toEqual(names(events, 4))
     expect(names(events, 4)).toEqual([
       `image ${BOOT}`,
       'image loader/addons/A.ADDON.EFI',

@@ -4,12 +4,19 @@ import { EV_EFI_GPT_EVENT } from '../../event-types.ts'
 import { gptEventData } from '../../gpt-event.ts'
 import { HASH_ALGORITHMS } from '../../hash-algorithms.ts'
 import type { PredictedEvent } from '../event.ts'
-import { bootLoader, type Handover } from './boot-loader.ts'
+import { bootLoader } from './boot-loader.ts'
 import { extendedBootPartition, systemPartitions } from './boot-volume.ts'
-import { bytesMeasured, imageEvent, PCR, unknownMeasured } from './events.ts'
+import { bytesMeasured, imageEvents, PCR, unknownMeasured } from './events.ts'
 import type { BootInput, BootMachine } from './input.ts'
 import { type KernelStart, kernel } from './kernel.ts'
-import { programKind, type StartedFile, sectionOf, startedFile, systemdVersionOf } from './started-file.ts'
+import {
+  type LoadedImage,
+  programKind,
+  type StartedFile,
+  sectionOf,
+  startedFile,
+  systemdVersionOf,
+} from './started-file.ts'
 import { stub } from './stub.ts'
 import { isMeasuredOs, system } from './system.ts'
 import { DEFAULT_SYSTEMD_VERSION } from './systemd-changes.ts'
@@ -18,6 +25,8 @@ import { DEFAULT_SYSTEMD_VERSION } from './systemd-changes.ts'
 export interface BootPrediction {
   /** In the order of each PCR; between PCRs the order means little. */
   readonly events: readonly PredictedEvent[]
+  /** What the firmware loads, and verifies under Secure Boot, in order: boot loader, drivers, UKI, addons. */
+  readonly images: readonly LoadedImage[]
   /** The programs started one after the other: `EFI/BOOT/BOOTX64.EFI`, `EFI/Linux/cloud_1.efi`. */
   readonly started: readonly string[]
   /** What the kernel is started with; undefined if a program is started that is not known here. */
@@ -39,51 +48,46 @@ const LOADER_PCRS = [4, 5, 8, 9, 11, 12, 13, 14, 15]
 export function predictBoot({ machine, system: booted, banks = HASH_ALGORITHMS }: BootInput): BootPrediction {
   const gpt = parseGpt(machine.disk)
   const first = firstProgram(machine, gpt)
-  const events: PredictedEvent[] = [gptEvent(gpt), ...imageEvent(first, banks, 'firmware')]
-  const started = [first.name]
-  let handover: Handover = { file: first, loadOptions: machine.start?.loadOptions, initrds: [] }
-  let isSmbiosMeasured = false
-  let loaderVersion: number | undefined
-  if (programKind(first) === 'systemd-boot') {
-    loaderVersion = systemdVersionOf(first) ?? DEFAULT_SYSTEMD_VERSION
-    const loader = bootLoader(first, extendedBootPartition(machine.disk, gpt), machine, loaderVersion, banks)
-    events.push(...loader.events)
-    handover = loader.handover
-    started.push(handover.file.name)
-    isSmbiosMeasured = loader.events.some(({ pcr }) => pcr === PCR.platformConfig)
-    if (loader.entry.kind === 'linux' && programKind(handover.file) === 'other') {
-      const start: KernelStart = {
-        commandLine: handover.loadOptions ?? '',
-        initrd: { kind: 'parts', parts: handover.initrds },
-      }
-      events.push(...kernel(start, banks))
-      return completed(start.commandLine, false, undefined, loaderVersion)
-    }
-  }
+  const xbootldr = extendedBootPartition(machine.disk, gpt)
+  const loader =
+    programKind(first) === 'systemd-boot' ? bootLoader(first, xbootldr, machine, versionOf(first), banks) : undefined
+  const handover = loader?.handover ?? { file: first, loadOptions: machine.start?.loadOptions, initrds: [] }
   const { file } = handover
-  if (programKind(file) !== 'unified-kernel-image') {
-    const measured = unknownMeasured(`${file.name} is no boot loader and no unified kernel image that is known here`)
-    const what = `whatever ${file.name} measures`
-    events.push(...LOADER_PCRS.map((pcr): PredictedEvent => ({ pcr, type: 'word', by: 'boot-loader', what, measured })))
-    return { events, started, commandLine: undefined, systemdVersion: loaderVersion ?? DEFAULT_SYSTEMD_VERSION }
-  }
-  const stubVersion = systemdVersionOf(file) ?? loaderVersion ?? DEFAULT_SYSTEMD_VERSION
-  const uki = stub(handover, machine, stubVersion, banks, { isSmbiosMeasured })
-  events.push(...uki.events, ...kernel(uki.kernel, banks))
-  return completed(uki.kernel.commandLine, true, sectionOf(file, '.pcrpkey'), stubVersion)
+  const images: LoadedImage[] = [first, ...(loader?.images ?? [])]
+  const events = [gptEvent(gpt), ...imageEvents(first, banks, 'firmware'), ...(loader?.events ?? [])]
+  const systemdVersion = booted.systemdVersion ?? systemdVersionOf(file) ?? versionOf(first)
+  const started = loader === undefined ? [first.name] : [first.name, file.name]
 
-  function completed(
-    commandLine: string,
-    isMeasuredUki: boolean,
-    pcrPublicKey: Uint8Array | undefined,
-    version: number,
-  ): BootPrediction {
-    const systemdVersion = booted.systemdVersion ?? version
-    if (isMeasuredOs(commandLine, isMeasuredUki)) {
-      events.push(...system({ commandLine, pcrPublicKey, systemdVersion }, machine, booted, gpt))
-    }
-    return { events, started, commandLine, systemdVersion }
+  let start: KernelStart
+  const isUki = programKind(file) === 'unified-kernel-image'
+  if (isUki) {
+    const isSmbiosMeasured = events.some(({ pcr }) => pcr === PCR.platformConfig)
+    const uki = stub(handover, machine, systemdVersionOf(file) ?? versionOf(first), banks, { isSmbiosMeasured })
+    events.push(...uki.events)
+    images.push(...uki.images)
+    start = uki.kernel
+  } else if (loader?.entry.kind === 'linux') {
+    start = { commandLine: handover.loadOptions ?? '', initrd: { kind: 'parts', parts: handover.initrds } }
+  } else {
+    return { events: [...events, ...unknownProgram(file)], images, started, commandLine: undefined, systemdVersion }
   }
+  const { commandLine } = start
+  events.push(...kernel(start, banks))
+  if (isMeasuredOs(commandLine, isUki)) {
+    const pcrPublicKey = isUki ? sectionOf(file, '.pcrpkey') : undefined
+    events.push(...system({ commandLine, pcrPublicKey, systemdVersion }, machine, booted, gpt))
+  }
+  return { events, images, started, commandLine, systemdVersion }
+}
+
+function versionOf(file: StartedFile): number {
+  return systemdVersionOf(file) ?? DEFAULT_SYSTEMD_VERSION
+}
+
+function unknownProgram(file: StartedFile): PredictedEvent[] {
+  const measured = unknownMeasured(`${file.name} is no boot loader and no unified kernel image that is known here`)
+  const what = `whatever ${file.name} measures`
+  return LOADER_PCRS.map((pcr) => ({ pcr, type: 'word', by: 'boot-loader', what, measured }))
 }
 
 /** The firmware takes the first ESP that has the file. */

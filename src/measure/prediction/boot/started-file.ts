@@ -3,15 +3,19 @@ import { BootwrightError } from '../../../system/index.ts'
 import { profileScopes } from '../../uki.ts'
 import type { BootVolume } from './boot-volume.ts'
 
-/** A PE file of a boot partition. */
-export interface StartedFile {
-  readonly volume: BootVolume
-  /** With `\` between components. */
-  readonly path: string
+/** A PE file that the firmware loads. */
+export interface LoadedImage {
   /** For a person: `EFI/Linux/cloud_1.efi`. */
   readonly name: string
   readonly bytes: Uint8Array
   readonly pe: PeFile
+}
+
+/** A PE file of a boot partition. */
+export interface StartedFile extends LoadedImage {
+  readonly volume: BootVolume
+  /** With `\` between components. */
+  readonly path: string
 }
 
 /** Reads a file that is to be started; undefined if there is none. One that is no PE file is `MALFORMED_INPUT`. */

@@ -7,12 +7,12 @@ import { devicetreeEvents, initrdEvents, loadAddons, microcodeEvents } from './a
 import type { Handover } from './boot-loader.ts'
 import { bootSecret } from './boot-secret.ts'
 import { joined, mangled, splitProfile, textLoadOptions, withAutomaticConsole } from './command-line.ts'
-import { bytesMeasured, commandLineEvent, digestsMeasured, imageEvent, iplEvent, PCR, taggedEvent } from './events.ts'
+import { bytesMeasured, commandLineEvent, digestsMeasured, imageEvents, iplEvent, PCR, taggedEvent } from './events.ts'
 import type { BootMachine } from './input.ts'
 import type { KernelStart } from './kernel.ts'
 import { sidecars, TARGETS } from './sidecars.ts'
 import { oemStrings, smbiosEvents } from './smbios-events.ts'
-import { type StartedFile, sectionMemory, sectionOf } from './started-file.ts'
+import { type LoadedImage, type StartedFile, sectionMemory, sectionOf } from './started-file.ts'
 import { hasChange, type SystemdChange } from './systemd-changes.ts'
 
 const PROFILE_TAG = 0x13aed6db
@@ -34,7 +34,11 @@ export function stub(
   systemdVersion: number,
   banks: readonly HashAlgorithm[],
   options: { readonly isSmbiosMeasured: boolean },
-): { readonly events: readonly PredictedEvent[]; readonly kernel: KernelStart } {
+): {
+  readonly events: readonly PredictedEvent[]
+  readonly images: readonly LoadedImage[]
+  readonly kernel: KernelStart
+} {
   const { volume } = file
   const events: PredictedEvent[] = []
   const asked = splitProfile(textLoadOptions(loadOptions) ?? '')
@@ -89,7 +93,7 @@ export function stub(
     secret.kind === 'unknown'
       ? ({ kind: 'unknown', why: `it contains the boot secret, and ${secret.why}` } as const)
       : ({ kind: 'parts', parts } as const)
-  return { events, kernel: { commandLine, initrd } }
+  return { events, images: addons.images, kernel: { commandLine, initrd } }
 }
 
 function isKnown(section: string, systemdVersion: number): boolean {
@@ -145,7 +149,7 @@ function kernelImageEvents(
   const section = file.pe.sections.find(({ name }) => name === measured[0]?.name)
   if (section === undefined) return []
   const bytes = sectionMemory(file, section)
-  return imageEvent({ ...file, bytes, pe: parsePe(bytes), name: `${section.name} of ${file.name}` }, banks, 'stub')
+  return imageEvents({ ...file, bytes, pe: parsePe(bytes), name: `${section.name} of ${file.name}` }, banks, 'stub')
 }
 
 function present(part: Uint8Array | undefined): Uint8Array[] {
