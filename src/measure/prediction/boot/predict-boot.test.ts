@@ -163,7 +163,7 @@ describe('predictBoot() of what lies beside a UKI', () => {
   const extra = 'EFI/BOOT/BOOTX64.EFI.extra.d'
   const files: Files = {
     [BOOT]: uki(),
-    'loader/addons/b.addon.efi': addon(' glob=2\n'),
+    'loader/addons/b.addon.efi': addon(' glob=2\n', [['.ucode', 'first']]),
     'loader/addons/A.ADDON.EFI': addon('glob=1'),
     'loader/addons/.hidden.addon.efi': addon('hidden'),
     'loader/addons/broken.addon.efi': 'no PE file',
@@ -207,6 +207,7 @@ describe('predictBoot() of what lies beside a UKI', () => {
       'Global credentials initrd: g.CRED',
       'Configuration extension initrd: x.confext.raw',
       'microcode of addon own.addon.efi',
+      'microcode of addon b.addon.efi',
       'initrd of addon own.addon.efi',
     ])
     expect(names(events, 13)).toEqual([
@@ -226,6 +227,7 @@ describe('predictBoot() of what lies beside a UKI', () => {
     expect(digestOf(find(events, 'Credentials initrd: a.cred, b.cred'))).toBe(sha256(credentials))
     const parts = [
       Buffer.from('ucode\0\0\0'),
+      Buffer.from('first\0\0\0'),
       Buffer.from('INITRD!\0'),
       credentials,
       archive('/global_credentials', 0o500, 0o400, ['g.CRED', 'global']),
@@ -253,7 +255,7 @@ describe('predictBoot() of what lies beside a UKI', () => {
       '13 Global system extension initrd: y.sysext.raw',
       '9 initrd',
     ])
-    expect(changed('loader/addons/b.addon.efi', addon('glob=3'))).toEqual([
+    expect(changed('loader/addons/b.addon.efi', addon('glob=3', [['.ucode', 'first']]))).toEqual([
       '4 image loader/addons/b.addon.efi',
       '12 command line of addons',
       '9 load options of the kernel',
