@@ -465,6 +465,7 @@ it('predictBoot() of damaged disks predicts, or says what it cannot read', () =>
     'loader/entries/x.conf': 'title x\nuki /EFI/Linux/b.efi\noptions a\nsort-key a\n',
   })
   const disk = bootDisk({ ...files, root: 'ext4' })
+  const machine = machineWith({ esp: {} })
   const random = seededRandom(1)
   const outcomes = new Map<string, number>()
   // What is used lies in the first sectors of the only FAT, its root directory, and the clusters behind it.
@@ -477,7 +478,7 @@ it('predictBoot() of damaged disks predicts, or says what it cannot read', () =>
     }
     let outcome = 'predicted'
     try {
-      predict({ ...machineWith({ esp: {} }), disk: diskOf(copy) })
+      predict({ ...machine, disk: diskOf(copy) })
     } catch (error) {
       if (!(error instanceof BootwrightError)) throw error
       outcome = error.code
