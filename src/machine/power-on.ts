@@ -30,11 +30,7 @@ export async function powerOn(
 ): Promise<RunningMachine> {
   options.signal?.throwIfAborted()
   const { toolchain, network } = context
-  const channel = spec.channel ? channelCredentials() : { credentials: {}, kernelCommandLineExtra: [] }
-  const strings = oemStrings({ ...channel.credentials, ...spec.credentials }, [
-    ...channel.kernelCommandLineExtra,
-    ...spec.kernelCommandLineExtra,
-  ])
+  const strings = machineOemStrings(spec)
   const tapNames: string[] = []
   for (const _card of [spec.macAddress, ...(spec.furtherMacAddresses ?? [])]) tapNames.push(await network.addTap())
   await using scope = new AsyncDisposableStack()
@@ -104,6 +100,15 @@ export async function powerOn(
   await qmp.execute('cont')
   scope.move()
   return running
+}
+
+/** Strings of SMBIOS type 11 of a machine: what it is given, and what it takes to run commands in it. */
+export function machineOemStrings(spec: MachineSpec): string[] {
+  const channel = spec.channel ? channelCredentials() : { credentials: {}, kernelCommandLineExtra: [] }
+  return oemStrings({ ...channel.credentials, ...spec.credentials }, [
+    ...channel.kernelCommandLineExtra,
+    ...spec.kernelCommandLineExtra,
+  ])
 }
 
 /** Rejects with `INVALID_ARGUMENT` for a time that a real-time clock cannot show. */

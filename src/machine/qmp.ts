@@ -36,6 +36,8 @@ export interface QmpCommands {
     arguments: { keys: readonly { type: 'qcode'; data: string }[]; 'hold-time'?: number }
     returns: unknown
   }
+  /** Physical memory into a file. */
+  pmemsave: { arguments: { val: number; size: number; filename: string }; returns: unknown }
   screendump: { arguments: { filename: string; format: 'png' }; returns: unknown }
 }
 

@@ -1,3 +1,5 @@
+export { calibrate } from './calibration.ts'
 export * from './guest-reads.ts'
 export * from './instance.ts'
+export * from './machine-prediction.ts'
 export * from './scene.ts'
