@@ -20,6 +20,7 @@ describe('verify', () => {
       'tpm-present',
       'event-log',
       'pcr-11',
+      'pcrs',
       'cloud-recognised',
       'imds-hostname',
       'imds-credentials',
@@ -46,7 +47,7 @@ describe('verify', () => {
       await copyFile(image.diskPath, diskPath, constants.COPYFILE_FICLONE)
       await alterUki(image.ukiPath, diskPath, directory)
       const report = await verified({ ...image, diskPath })
-      expect(failures(report)).toEqual(['pcr-11'])
+      expect(failures(report)).toEqual(['pcr-11', 'pcrs'])
       expect(check(report, 'pcr-11')?.hint).toContain('another UKI')
     } finally {
       await rm(directory, { recursive: true, force: true })
@@ -70,7 +71,7 @@ describe('verify', () => {
         `ExecStart=/bin/sh -c "echo ${extendPcr(14).toString('base64')} | base64 -d >/dev/tpmrm0; false"`,
       ]),
     })
-    expect(failures(report)).toEqual(['system-state', 'failed-units', 'journal-errors', 'event-log'])
+    expect(failures(report)).toEqual(['system-state', 'failed-units', 'journal-errors', 'event-log', 'pcrs'])
     expect(check(report, 'failed-units')?.found).toBe('broken.service')
     expect(check(report, 'system-state')?.found).toBe('degraded')
     expect(check(report, 'event-log')?.evidence[0]).toMatch(/^PCR 14 \(sha256\): replayed .*\(unknown\)$/)

@@ -4,7 +4,7 @@ import { Command } from 'commander'
 import { firmwareNamed, reapStateDirectories } from '../machine/index.ts'
 import { junitXml, type RunReport, runHolds, type StepReport, terminalSummary } from '../report/index.ts'
 import { describe } from '../system/index.ts'
-import { cacheDirectory } from '../toolchain/index.ts'
+import { Cache, cacheDirectory } from '../toolchain/index.ts'
 import { machineStates, makeRunDirectory, verify } from '../verify/index.ts'
 import { buildImage, checkNames, cloudOption, removedIfNothingRan } from './image-steps.ts'
 import { FIRMWARE, OUT } from './paths.ts'
@@ -71,6 +71,7 @@ async function verifyImage(image: string, options: VerifyOptions, signal: AbortS
     firmware,
     cloud,
     toolchain,
+    cache: new Cache(),
     accelerator,
     runDirectory,
     stateParent,

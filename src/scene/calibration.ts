@@ -3,13 +3,7 @@ import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type MachineContext, type MachineSpec, machine, type RunningMachine } from '../machine/index.ts'
-import {
-  type BankDigests,
-  type Calibration,
-  calibrationFrom,
-  parseEventLog,
-  type TcgEventLog,
-} from '../measure/index.ts'
+import { type Calibration, calibrationFrom, parseEventLog, type TcgEventLog } from '../measure/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { Cache } from '../toolchain/index.ts'
 
@@ -41,10 +35,10 @@ export async function calibrate(
 ): Promise<Calibration> {
   if (spec.tpm === 'absent') return { acpi: {}, optionRoms: [], bootVariables: [] }
   const fact = `calibration-${await shapeOf(spec, context)}`
-  const known = (await cache.recall(fact)) as StoredCalibration | undefined
-  if (known !== undefined) return restored(known)
+  const known = (await cache.recall(fact)) as Calibration | undefined
+  if (known !== undefined) return known
   const calibration = calibrationFrom(await firmwareLog(spec, context, signal))
-  await cache.remember(fact, stored(calibration))
+  await cache.remember(fact, calibration)
   return calibration
 }
 
@@ -129,30 +123,4 @@ async function findLog(running: RunningMachine, memoryMiB: number, directory: st
 function isFirstRecord(header: Buffer): boolean {
   const isNoAction = header.readUInt32LE(0) === 0 && header.readUInt32LE(4) === 3
   return isNoAction && header.subarray(8, 28).every((byte) => byte === 0)
-}
-
-type StoredDigests = Readonly<Record<string, string>>
-interface StoredCalibration {
-  readonly peifv?: StoredDigests
-  readonly acpi: Readonly<Record<string, StoredDigests>>
-  readonly optionRoms: readonly { readonly type: number; readonly digests: StoredDigests }[]
-  readonly handoffTables?: StoredDigests
-  readonly bootVariables: readonly { readonly name: string; readonly digests: StoredDigests }[]
-}
-
-function stored(calibration: Calibration): StoredCalibration {
-  return JSON.parse(
-    JSON.stringify(calibration, (_, part: unknown) => (part instanceof Map ? Object.fromEntries(part) : part)),
-  ) as StoredCalibration
-}
-
-function restored({ peifv, acpi, optionRoms, handoffTables, bootVariables }: StoredCalibration): Calibration {
-  const digests = (plain: StoredDigests) => new Map(Object.entries(plain)) as BankDigests
-  return {
-    acpi: Object.fromEntries(Object.entries(acpi).map(([name, plain]) => [name, digests(plain)])),
-    optionRoms: optionRoms.map(({ type, digests: plain }) => ({ type, digests: digests(plain) })),
-    bootVariables: bootVariables.map(({ name, digests: plain }) => ({ name, digests: digests(plain) })),
-    ...(peifv === undefined ? {} : { peifv: digests(peifv) }),
-    ...(handoffTables === undefined ? {} : { handoffTables: digests(handoffTables) }),
-  }
 }

@@ -49,6 +49,18 @@ export interface MachinePrediction {
   readonly commandLine: string | undefined
 }
 
+/** Whether the kernel has it is in no file that is looked at. */
+const IMA: PredictedEvent = {
+  pcr: 10,
+  type: 'word',
+  by: 'kernel',
+  what: 'boot aggregate of IMA',
+  measured: {
+    kind: 'unknown',
+    why: 'the kernel may have IMA, which measures PCR 0 to 9 there, and what its policy says',
+  },
+}
+
 /** QEMU gives the disk of the image the first free slot. */
 const SYSTEM_DISK_SLOT = 1
 
@@ -93,7 +105,7 @@ export async function predictMachine(spec: MachineSpec, options: PredictionOptio
     return judgeImage({ certificates: peCertificates(pe, bytes), digests }, secureBoot)
   })
   return {
-    events: [...measured, ...authorityEvents(verdicts), ...boot.events],
+    events: [...measured, ...authorityEvents(verdicts), ...boot.events, IMA],
     started: boot.started,
     commandLine: boot.commandLine,
   }

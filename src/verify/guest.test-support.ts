@@ -54,7 +54,7 @@ export function asking(check: Check, guest: Guest, context: Partial<CheckContext
     machine,
     systemState: 'running',
     guest: new GuestFacts(machine, async () => {}),
-    prediction: { pcr11: new Map(), sections: [] },
+    prediction: { pcr11: new Map(), sections: [], events: [] },
     cloud: undefined,
     ...context,
   })

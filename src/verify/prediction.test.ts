@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { run } from '../system/index.ts'
 import { readyToolchain, type Toolchain } from '../toolchain/index.ts'
-import { predict } from './prediction.ts'
+import { predictUki } from './prediction.ts'
 
 const toolchain = (await readyToolchain().catch(() => undefined)) as Toolchain
 let directory: string
@@ -15,9 +15,9 @@ beforeEach(async () => {
 
 afterEach(() => rm(directory, { recursive: true, force: true }))
 
-describe('predict()', () => {
+describe('predictUki()', () => {
   it('says that the image has no UKI', async () => {
-    await expect(predict(join(directory, 'none.efi'), ['sha256'])).rejects.toMatchObject({
+    await expect(predictUki(join(directory, 'none.efi'), ['sha256'])).rejects.toMatchObject({
       code: 'IMAGE_INCOMPLETE',
       message: expect.stringContaining('none.efi'),
     })
@@ -26,11 +26,11 @@ describe('predict()', () => {
   it.for(['', 'MZ', 'no PE file at all'])('rejects a UKI that is %j', async (bytes) => {
     const path = join(directory, 'uki.efi')
     await writeFile(path, bytes)
-    await expect(predict(path, ['sha256'])).rejects.toMatchObject({ code: 'MALFORMED_INPUT' })
+    await expect(predictUki(path, ['sha256'])).rejects.toMatchObject({ code: 'MALFORMED_INPUT' })
   })
 })
 
-describe.skipIf(toolchain === undefined)('predict() beside systemd-measure (needs ./bootwright setup)', () => {
+describe.skipIf(toolchain === undefined)('predictUki() beside systemd-measure (needs ./bootwright setup)', () => {
   /** A UKI of systemd's stub and these parts, and the values that systemd-measure computes for its last phase. */
   async function uki(commandLine: string): Promise<{ path: string; measured: Map<string, string> }> {
     const [linux, initrd, path] = ['linux', 'initrd', 'uki.efi'].map((name) => join(directory, name)) as [
@@ -62,14 +62,14 @@ describe.skipIf(toolchain === undefined)('predict() beside systemd-measure (need
 
   it('computes what systemd-measure computes, bank for bank', async () => {
     const { path, measured } = await uki('quiet')
-    const { pcr11, sections } = await predict(path, ['sha256', 'sha384'])
+    const { pcr11, sections } = await predictUki(path, ['sha256', 'sha384'])
     expect(measured.size).toBe(2)
     expect(new Map(pcr11)).toEqual(measured)
     expect(sections.slice(0, 4)).toEqual(['.linux 6 bytes', '.osrel 7 bytes', '.cmdline 5 bytes', '.initrd 7 bytes'])
-    expect(new Map((await predict((await uki('debug')).path, ['sha256', 'sha384'])).pcr11)).not.toEqual(measured)
+    expect(new Map((await predictUki((await uki('debug')).path, ['sha256', 'sha384'])).pcr11)).not.toEqual(measured)
   })
 
   it('predicts nothing for no banks', async () => {
-    expect((await predict((await uki('quiet')).path, [])).pcr11.size).toBe(0)
+    expect((await predictUki((await uki('quiet')).path, [])).pcr11.size).toBe(0)
   })
 })

@@ -1,22 +1,53 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { parsePe } from '../formats/index.ts'
-import { calculatePcr11, type HashAlgorithm, READY_PHASE_PATH, ukiProfile } from '../measure/index.ts'
+import type { MachineSpec } from '../machine/index.ts'
+import {
+  type Calibration,
+  calculatePcr11,
+  type HashAlgorithm,
+  type PredictedEvent,
+  READY_PHASE_PATH,
+  ukiProfile,
+} from '../measure/index.ts'
+import { predictMachine } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
+import type { Toolchain } from '../toolchain/index.ts'
 
-/**
- * What a machine must measure, computed before it is switched on.
- *
- * Values of further PCRs go beside this one as they become predictable.
- */
+/** What a machine must measure, computed before it is switched on. */
 export interface Prediction {
-  /** PCR 11 by bank once the system is up, lower-case hexadecimal. */
+  /** PCR 11 by bank once the system is up, lower-case hexadecimal: from the UKI file alone. */
   readonly pcr11: ReadonlyMap<HashAlgorithm, string>
   /** Name and size of each measured section, for explaining a difference. */
   readonly sections: readonly string[]
+  /** Every measurement, from the firmware, the disk and the description of the machine. */
+  readonly events: readonly PredictedEvent[]
 }
 
-/** Predicts from the UKI file alone; nothing of the disk or a running system is looked at. */
-export async function predict(ukiPath: string, banks: readonly HashAlgorithm[]): Promise<Prediction> {
+/** What the prediction is made from. Nothing of a running system is looked at. */
+export interface PredictionInput {
+  readonly ukiPath: string
+  /** With the disk that is expected, whatever the machine then starts from. */
+  readonly spec: MachineSpec
+  readonly toolchain: Toolchain
+  readonly calibration: Calibration
+  /** That its cloud has for the machine. */
+  readonly userData: Uint8Array | undefined
+}
+
+export async function predict(input: PredictionInput): Promise<Prediction> {
+  const { ukiPath, spec, toolchain, calibration, userData } = input
+  const uki = await predictUki(ukiPath, spec.tpm === 'absent' ? [] : spec.tpm.banks)
+  const isImported = userData !== undefined && (await importsUserData(ukiPath))
+  const { events } = await predictMachine(spec, { toolchain, calibration, ...(isImported ? { userData } : {}) })
+  return { ...uki, events }
+}
+
+/** The part that follows from the UKI file alone. */
+export async function predictUki(
+  ukiPath: string,
+  banks: readonly HashAlgorithm[],
+): Promise<Pick<Prediction, 'pcr11' | 'sections'>> {
   const file = await readFile(ukiPath).catch((cause: Error) => {
     throw new BootwrightError('IMAGE_INCOMPLETE', `Cannot read the UKI of the image: ${cause.message}`, {
       cause,
@@ -29,4 +60,15 @@ export async function predict(ukiPath: string, banks: readonly HashAlgorithm[]):
     pcr11: new Map(values.map(({ bank, value }) => [bank, value])),
     sections: sections.map(({ name, size }) => `${name} ${size} bytes`),
   }
+}
+
+/** Whether the image has what asks a cloud for user data: by mkosi's manifest of its packages, beside the UKI. */
+async function importsUserData(ukiPath: string): Promise<boolean> {
+  const directory = dirname(ukiPath)
+  const manifest = (await readdir(directory)).find((name) => name.endsWith('.manifest'))
+  if (manifest === undefined) return false
+  const { packages = [] } = JSON.parse(await readFile(join(directory, manifest), 'utf8')) as {
+    packages?: readonly { readonly name: string }[]
+  }
+  return packages.some(({ name }) => name === 'systemd-imds')
 }

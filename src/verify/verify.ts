@@ -11,9 +11,9 @@ import {
 } from '../machine/index.ts'
 import type { CheckReport, RunReport, SkippedCheck, StepReport } from '../report/index.ts'
 import { junitXml, REPORT_SCHEMA, summarize } from '../report/index.ts'
-import { openScene } from '../scene/index.ts'
+import { calibrate, openScene } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
-import type { Toolchain } from '../toolchain/index.ts'
+import type { Cache, Toolchain } from '../toolchain/index.ts'
 import { answered } from './answered.ts'
 import type { Check, CheckContext } from './check.ts'
 import { CHECKS } from './checks/index.ts'
@@ -33,6 +33,8 @@ export interface VerifyOptions {
   readonly firmware: Firmware
   readonly cloud: string | undefined
   readonly toolchain: Toolchain
+  /** Where what was found out about the firmware is kept. */
+  readonly cache: Cache
   readonly accelerator: 'kvm' | 'tcg'
   readonly runDirectory: RunDirectory
   /** Where machines keep their state while they run. */
@@ -80,8 +82,6 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
     uuid: DEFAULT_UUID,
     ...options.spec,
   }
-  const banks = spec.tpm === 'absent' ? ([] as const) : spec.tpm.banks
-  const prediction = await step('predict', () => predict(options.image.ukiPath, banks))
   await mkdir(options.stateParent, { recursive: true })
 
   const checks: CheckReport[] = []
@@ -102,12 +102,23 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
     verified === undefined || scene.cloud === undefined ? undefined : { ...verified, service: scene.cloud.service }
   const identity = cloud === undefined ? spec : withIdentity(spec, cloud.provider.smbios(cloud.instance))
   const identified = { ...identity, ...options.spec }
-  const stopped = machine(identified, {
+  const context = {
     toolchain: options.toolchain,
     network,
     stateParent: options.stateParent,
     name: options.runDirectory.id,
-  })
+  }
+  const calibration = await step('calibrate', () => calibrate(identified, context, options.cache, options.signal))
+  const prediction = await step('predict', () =>
+    predict({
+      ukiPath: options.image.ukiPath,
+      spec: { ...identified, image: options.image },
+      toolchain: options.toolchain,
+      calibration,
+      userData: verified?.instance.userData,
+    }),
+  )
+  const stopped = machine(identified, context)
   {
     await using running = await step('power on', () => stopped.start({ signal: options.signal }))
     measured = cloud === undefined ? running.measured : [...running.measured, USER_DATA]
@@ -117,7 +128,7 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
       if (boot.systemState === undefined) {
         notRun.push(...CHECKS.map(({ id, title }) => ({ id, title, reason: 'the machine did not boot' })))
       } else {
-        const context: CheckContext = {
+        const asked: CheckContext = {
           machine: running,
           systemState: boot.systemState,
           guest: new GuestFacts(running, (name, bytes) => options.runDirectory.write(name, bytes)),
@@ -127,7 +138,7 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
         await step('check', async () => {
           for (const check of CHECKS) {
             progress('check', check.title)
-            checks.push(await ask(check, context, options))
+            checks.push(await ask(check, asked, options))
           }
         })
         await keepJournal(running, options)

@@ -49,6 +49,7 @@ export async function verified(image: CheckedImage, changes: Partial<VerifyOptio
     firmware: await plainFirmware(),
     cloud: undefined,
     toolchain: await tools(),
+    cache: new Cache(),
     accelerator: await hostAccelerator(),
     runDirectory: await makeRunDirectory(join(OUT, 'runs'), new Date()),
     stateParent: STATES,

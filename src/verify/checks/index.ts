@@ -4,6 +4,7 @@ import { eventLogReplays } from './event-log.ts'
 import { failedUnits } from './failed-units.ts'
 import { journalErrors } from './journal-errors.ts'
 import { pcr11 } from './pcr-11.ts'
+import { pcrs } from './pcrs.ts'
 import { systemState } from './system-state.ts'
 import { tpmPresent } from './tpm-present.ts'
 
@@ -15,6 +16,7 @@ export const CHECKS: readonly Check[] = [
   tpmPresent,
   eventLogReplays,
   pcr11,
+  pcrs,
   cloudRecognised,
   imdsHostname,
   imdsCredentials,

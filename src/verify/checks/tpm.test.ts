@@ -52,7 +52,7 @@ describe('tpm-present', () => {
 describe('pcr-11', () => {
   const value = 'ab'.repeat(32)
   const predicted = (...banks: [HashAlgorithm, string][]) => ({
-    prediction: { pcr11: new Map(banks), sections: ['.linux 5 bytes'] },
+    prediction: { pcr11: new Map(banks), sections: ['.linux 5 bytes'], events: [] },
   })
 
   it('passes when every bank has the value, in whatever case the kernel writes it', async () => {
