@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   boot: async () => (await import('./boot.ts')).bootCommand,
   setup: async () => (await import('./setup.ts')).setupCommand,
   doctor: async () => (await import('./doctor.ts')).doctorCommand,
+  predict: async () => (await import('./predict.ts')).predictCommand,
   measure: async () => (await import('./measure.ts')).measureCommand,
 }
 

@@ -1,3 +1,4 @@
 export * from './junit.ts'
+export * from './prediction-text.ts'
 export * from './run-report.ts'
 export * from './terminal.ts'

@@ -63,7 +63,7 @@ export async function predictUki(
 }
 
 /** Whether the image has what asks a cloud for user data: by mkosi's manifest of its packages, beside the UKI. */
-async function importsUserData(ukiPath: string): Promise<boolean> {
+export async function importsUserData(ukiPath: string): Promise<boolean> {
   const directory = dirname(ukiPath)
   const manifest = (await readdir(directory)).find((name) => name.endsWith('.manifest'))
   if (manifest === undefined) return false

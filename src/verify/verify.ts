@@ -1,14 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
-import { cloudNamed, type FaultRule } from '../cloud/index.ts'
-import {
-  DEFAULT_SPEC,
-  type Firmware,
-  type MachineImage,
-  type MachineSpec,
-  machine,
-  type RunningMachine,
-} from '../machine/index.ts'
+import type { FaultRule } from '../cloud/index.ts'
+import { type Firmware, type MachineImage, type MachineSpec, machine, type RunningMachine } from '../machine/index.ts'
 import type { CheckReport, RunReport, SkippedCheck, StepReport } from '../report/index.ts'
 import { junitXml, REPORT_SCHEMA, summarize } from '../report/index.ts'
 import { calibrate, openScene } from '../scene/index.ts'
@@ -20,7 +13,7 @@ import { CHECKS } from './checks/index.ts'
 import { GuestFacts } from './guest-facts.ts'
 import { predict } from './prediction.ts'
 import type { RunDirectory } from './run-directory.ts'
-import { verifiedInstance } from './verified-instance.ts'
+import { verifiedMachine } from './verified-machine.ts'
 
 /** An image as `verify` needs it. The prediction is made from the UKI, the machine starts from the disk. */
 export interface CheckedImage extends MachineImage {
@@ -74,51 +67,40 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
     return result
   }
 
-  const spec: MachineSpec = {
-    ...DEFAULT_SPEC,
-    image: options.image,
-    firmware: options.firmware,
-    accelerator: options.accelerator,
-    uuid: DEFAULT_UUID,
-    ...options.spec,
-  }
+  const { spec, instance } = verifiedMachine(options)
   await mkdir(options.stateParent, { recursive: true })
 
   const checks: CheckReport[] = []
   const notRun: SkippedCheck[] = []
   let measured: RunReport['run']['measured'] = []
-  const verified =
-    options.cloud === undefined ? undefined : verifiedInstance(cloudNamed(options.cloud), spec.macAddress)
   await using scene = await openScene({
     toolchain: options.toolchain,
     directory: options.runDirectory.path,
-    cloud: verified,
+    cloud: instance,
     macAddress: spec.macAddress,
     signal: options.signal,
     ...(options.faults === undefined ? {} : { faults: options.faults }),
   })
   const { network } = scene
   const cloud =
-    verified === undefined || scene.cloud === undefined ? undefined : { ...verified, service: scene.cloud.service }
-  const identity = cloud === undefined ? spec : withIdentity(spec, cloud.provider.smbios(cloud.instance))
-  const identified = { ...identity, ...options.spec }
+    instance === undefined || scene.cloud === undefined ? undefined : { ...instance, service: scene.cloud.service }
   const context = {
     toolchain: options.toolchain,
     network,
     stateParent: options.stateParent,
     name: options.runDirectory.id,
   }
-  const calibration = await step('calibrate', () => calibrate(identified, context, options.cache, options.signal))
+  const calibration = await step('calibrate', () => calibrate(spec, context, options.cache, options.signal))
   const prediction = await step('predict', () =>
     predict({
       ukiPath: options.image.ukiPath,
-      spec: { ...identified, image: options.image },
+      spec: { ...spec, image: options.image },
       toolchain: options.toolchain,
       calibration,
-      userData: verified?.instance.userData,
+      userData: instance?.instance.userData,
     }),
   )
-  const stopped = machine(identified, context)
+  const stopped = machine(spec, context)
   {
     await using running = await step('power on', () => stopped.start({ signal: options.signal }))
     measured = cloud === undefined ? running.measured : [...running.measured, USER_DATA]
@@ -178,13 +160,6 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
 
 /** systemd-imds --import extends PCR 12 with the user data, which holds a random credential. */
 const USER_DATA = { what: 'user data of the cloud instance', pcrs: [12] } as const
-
-/** Fixed, so that two runs measure alike; a machine ID derives from it. */
-const DEFAULT_UUID = 'b0070000-1111-4222-8333-444444444444'
-
-function withIdentity(spec: MachineSpec, smbios: MachineSpec['smbios']): MachineSpec {
-  return { ...spec, smbios: { ...spec.smbios, ...smbios }, uuid: smbios.system?.uuid ?? spec.uuid }
-}
 
 async function bootCheck(
   running: RunningMachine,

@@ -1,0 +1,94 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { Command } from 'commander'
+import { firmwareNamed, PrivateNetwork } from '../machine/index.ts'
+import { HASH_ALGORITHMS, type HashAlgorithm, parseHashAlgorithm } from '../measure/index.ts'
+import { isComplete, predictionJson, predictionText } from '../report/index.ts'
+import { calibrate, predictMachine } from '../scene/index.ts'
+import { Cache, cacheDirectory } from '../toolchain/index.ts'
+import { importsUserData, machineStates, verifiedMachine } from '../verify/index.ts'
+import { buildImage, checkNames, cloudOption } from './image-steps.ts'
+import { FIRMWARE } from './paths.ts'
+import { Progress } from './progress.ts'
+import {
+  chooseAccelerator,
+  prepareToolchain,
+  type ToolchainOptions,
+  withToolchainOptions,
+} from './toolchain-options.ts'
+
+interface PredictOptions extends ToolchainOptions {
+  readonly cloud: string
+  readonly firmware: string
+  readonly bank: readonly HashAlgorithm[]
+  readonly handsOff: boolean
+  readonly cmdline?: string
+  readonly json: boolean
+}
+
+export function predictCommand(signal: AbortSignal): Command {
+  return withToolchainOptions(new Command('predict'))
+    .summary('predict every PCR of an image before it boots; exit status 1 when something cannot be known')
+    .argument('[image]', 'name of the image', 'cloud')
+    .option('--cloud <name>', 'the cloud to boot in, or none', 'aws')
+    .option('--firmware <name>', 'the firmware variant', 'plain')
+    .option('--bank <name>', 'a PCR bank; may be repeated; all without', addBank, [])
+    .option('--cmdline <words>', 'words added to the kernel command line')
+    .option('--hands-off', 'of a machine without the guest channel of Bootwright', false)
+    .option('--json', 'print machine-readable output', false)
+    .action(async (image: string, options: PredictOptions) => {
+      if (!(await predict(image, options, signal))) process.exitCode = 1
+    })
+}
+
+function addBank(name: string, banks: readonly HashAlgorithm[]): HashAlgorithm[] {
+  return [...new Set([...banks, parseHashAlgorithm(name)])]
+}
+
+async function predict(name: string, options: PredictOptions, signal: AbortSignal): Promise<boolean> {
+  using progress = new Progress()
+  const cloud = cloudOption(options.cloud)
+  await checkNames({ images: [name], cloud, firmware: options.firmware })
+  const toolchain = await prepareToolchain(options, progress, signal)
+  const firmware = await firmwareNamed(FIRMWARE, options.firmware, toolchain)
+  const image = await buildImage(name, toolchain, progress, signal, { snapshot: options.snapshot })
+  const banks = HASH_ALGORITHMS.filter((bank) => options.bank.length === 0 || options.bank.includes(bank))
+  const { spec, instance } = verifiedMachine({
+    image,
+    firmware,
+    cloud,
+    accelerator: await chooseAccelerator(toolchain, firmware.needsSmm, signal),
+    spec: {
+      tpm: { banks },
+      channel: !options.handsOff,
+      kernelCommandLineExtra: options.cmdline === undefined ? [] : [options.cmdline],
+    },
+  })
+  const stateParent = machineStates(cacheDirectory())
+  await mkdir(stateParent, { recursive: true })
+  const directory = await mkdtemp(join(tmpdir(), 'bootwright-predict-'))
+  try {
+    progress.update('calibrate', '')
+    await using network = await PrivateNetwork.open(toolchain, {
+      directory,
+      addresses: [],
+      names: {},
+      hosts: [],
+      signal,
+    })
+    const context = { toolchain, network, stateParent, name: basename(directory) }
+    const calibration = await calibrate(spec, context, new Cache(), signal)
+    progress.update('predict', '')
+    const userData = instance?.instance.userData
+    const isImported = userData !== undefined && (await importsUserData(image.ukiPath))
+    const predicted = await predictMachine(spec, { toolchain, calibration, ...(isImported ? { userData } : {}) })
+    progress.finish()
+    const { version, identity } = image
+    const shown = { image: { name, version, identity }, firmware: options.firmware, cloud, banks, ...predicted }
+    process.stdout.write(options.json ? `${JSON.stringify(predictionJson(shown))}\n` : predictionText(shown))
+    return isComplete(shown)
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}
