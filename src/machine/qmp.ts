@@ -28,6 +28,7 @@ export interface QmpCommands {
   'object-add': { arguments: Readonly<Record<string, unknown>> & { 'qom-type': string; id: string }; returns: unknown }
   'object-del': { arguments: { id: string }; returns: unknown }
   'chardev-add': { arguments: { id: string; backend: Readonly<Record<string, unknown>> }; returns: unknown }
+  device_add: { arguments: Readonly<Record<string, unknown>> & { driver: string; id: string }; returns: unknown }
   'chardev-remove': { arguments: { id: string }; returns: unknown }
   'blockdev-add': { arguments: Readonly<Record<string, unknown>> & { 'node-name': string }; returns: unknown }
   'blockdev-del': { arguments: { 'node-name': string }; returns: unknown }
