@@ -34,7 +34,7 @@ describe('a running machine', () => {
   test('waits for units, and rejects at once for one that fails or is not there', async ({ boot }) => {
     await using machine = await boot('minimal')
     await machine.unitActive('multi-user.target')
-    await machine.runUnchecked(['systemd-run', '--wait', '--unit=broken', 'false'])
+    await machine.runUnchecked(['systemd-run', '--property=Type=oneshot', '--unit=broken', 'false'])
     await expect(machine.unitActive('broken.service')).rejects.toMatchObject({ code: 'GUEST_UNIT_FAILED' })
     await expect(machine.unitActive('no-such.service')).rejects.toMatchObject({ code: 'GUEST_UNIT_FAILED' })
     await expect(machine).toHaveFailedUnits(['broken.service'])
