@@ -42,7 +42,7 @@ describe('the prediction', () => {
       const diskPath = join(directory, 'disk.raw')
       await copyFile(image.diskPath, diskPath, constants.COPYFILE_FICLONE)
       await alterDiskGuid(diskPath)
-      const report = await verified({ ...image, diskPath: image.diskPath }, { spec: { image: { ...image, diskPath } } })
+      const report = await verified(image, { spec: { image: { ...image, diskPath } } })
       expect(failures(report)).toEqual(['pcrs'])
       expect(check(report, 'pcrs')?.expected).toMatch(/^PCR 5 /)
       expect(check(report, 'pcrs')?.evidence[0]).toContain('partition table')

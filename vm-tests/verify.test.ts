@@ -46,7 +46,7 @@ describe('verify', () => {
       const diskPath = join(directory, 'disk.raw')
       await copyFile(image.diskPath, diskPath, constants.COPYFILE_FICLONE)
       await alterUki(image.ukiPath, diskPath, directory)
-      const report = await verified({ ...image, diskPath })
+      const report = await verified(image, { spec: { image: { ...image, diskPath } } })
       expect(failures(report)).toEqual(['pcr-11', 'pcrs'])
       expect(check(report, 'pcr-11')?.hint).toContain('another UKI')
     } finally {
