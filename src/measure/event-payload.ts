@@ -1,0 +1,142 @@
+import { ByteReader, formatDevicePath, parseDevicePath } from '../formats/index.ts'
+import { BootwrightError } from '../system/index.ts'
+import { unverifiedTaggedEvent } from './event-data.ts'
+import type { TcgEvent } from './event-log.ts'
+import * as types from './event-types.ts'
+
+/** What the data of a record says. Digests cover it only where `checkEventData()` says so. */
+export type EventPayload =
+  /** A string; of which event depends on its type. */
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'separator'; readonly value: number }
+  /** UEFI_VARIABLE_DATA. */
+  | { readonly kind: 'variable'; readonly vendorGuid: string; readonly name: string; readonly value: Uint8Array }
+  /** UEFI_IMAGE_LOAD_EVENT; the path as EDK2 prints it. */
+  | { readonly kind: 'image'; readonly address: bigint; readonly length: bigint; readonly path: string }
+  /** UEFI_PLATFORM_FIRMWARE_BLOB. */
+  | { readonly kind: 'blob'; readonly address: bigint; readonly length: bigint }
+  /** UEFI_HANDOFF_TABLE_POINTERS. */
+  | { readonly kind: 'tables'; readonly guids: readonly string[] }
+  /** UEFI_GPT_DATA. */
+  | { readonly kind: 'gpt'; readonly diskGuid: string; readonly partitions: readonly string[] }
+  /** TCG_PCClientTaggedEvent, with its text where it has one. */
+  | { readonly kind: 'tagged'; readonly id: number; readonly text: string | undefined }
+  /** Nothing that is known here, or not what its type promises. */
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+
+const IMAGE_LOADS: ReadonlySet<number> = new Set([0x80000003, 0x80000004, 0x80000005])
+const BLOBS: ReadonlySet<number> = new Set([0x80000008])
+const HANDOFF_TABLES = 0x80000009
+const GPT_EVENTS: ReadonlySet<number> = new Set([types.EV_EFI_GPT_EVENT])
+const VARIABLES: ReadonlySet<number> = new Set([
+  types.EV_EFI_VARIABLE_DRIVER_CONFIG,
+  types.EV_EFI_VARIABLE_BOOT,
+  types.EV_EFI_VARIABLE_BOOT2,
+  types.EV_EFI_VARIABLE_AUTHORITY,
+])
+const GPT_HEADER_BYTES = 92
+const GPT_ENTRY_BYTES = 128
+/** EFI_GUIDs in front of a pointer of 8 bytes. */
+const TABLE_BYTES = 24
+const MAX_PARTITIONS = 256
+const MAX_PATH_BYTES = 4096
+
+/** Reads the data of a record by its type. Never fails: data that is not what its type promises is `bytes`. */
+export function unverifiedPayload(event: TcgEvent): EventPayload {
+  const { untrustedType: type, unverifiedData: bytes } = event
+  try {
+    const payload = read(event, type, bytes)
+    if (payload !== undefined) return payload
+  } catch (error) {
+    if (!(error instanceof BootwrightError) || error.code !== 'MALFORMED_INPUT') throw error
+  }
+  return { kind: 'bytes', bytes }
+}
+
+function read(event: TcgEvent, type: number, bytes: Uint8Array): EventPayload | undefined {
+  const reader = new ByteReader(bytes, types.eventTypeName(type))
+  if (type === types.EV_SEPARATOR && bytes.byteLength === 4) return { kind: 'separator', value: reader.u32('value') }
+  if (VARIABLES.has(type)) return variable(reader)
+  if (IMAGE_LOADS.has(type)) return image(reader)
+  if (BLOBS.has(type)) return { kind: 'blob', address: reader.u64('BlobBase'), length: reader.u64('BlobLength') }
+  if (type === HANDOFF_TABLES) return tables(reader)
+  if (GPT_EVENTS.has(type)) return gpt(reader)
+  const tagged = unverifiedTaggedEvent(event)
+  if (tagged !== undefined) return { kind: 'tagged', id: tagged.id, text: textOf(tagged.bytes) }
+  const text = textOf(bytes)
+  return text === undefined ? undefined : { kind: 'text', text }
+}
+
+function variable(reader: ByteReader): EventPayload {
+  const vendorGuid = reader.guid('VariableName')
+  const nameUnits = reader.safeU64('UnicodeNameLength')
+  const valueBytes = reader.safeU64('VariableDataLength')
+  const name = Buffer.from(reader.bytes(nameUnits * 2, 'UnicodeName')).toString('utf16le')
+  return { kind: 'variable', vendorGuid, name, value: reader.bytes(valueBytes, 'VariableData') }
+}
+
+function image(reader: ByteReader): EventPayload {
+  const address = reader.u64('ImageLocationInMemory')
+  const length = reader.u64('ImageLengthInMemory')
+  reader.u64('ImageLinkTimeAddress')
+  const pathBytes = reader.safeU64('LengthOfDevicePath')
+  const path = reader.bytes(Math.min(pathBytes, MAX_PATH_BYTES), 'DevicePath')
+  return { kind: 'image', address, length, path: path.byteLength === 0 ? '' : formatDevicePath(parseDevicePath(path)) }
+}
+
+function tables(reader: ByteReader): EventPayload {
+  const count = Math.min(reader.safeU64('NumberOfTables'), Math.floor(reader.remaining / TABLE_BYTES))
+  const guids = Array.from({ length: count }, () => {
+    const guid = reader.guid('VendorGuid')
+    reader.u64('VendorTable')
+    return guid
+  })
+  return { kind: 'tables', guids }
+}
+
+function gpt(reader: ByteReader): EventPayload {
+  const header = reader.part(GPT_HEADER_BYTES, 'UEFIPartitionHeader')
+  header.bytes(56, 'header')
+  const diskGuid = header.guid('DiskGUID')
+  const count = Math.min(reader.safeU64('NumberOfPartitions'), MAX_PARTITIONS)
+  const partitions = Array.from({ length: count }, () => {
+    const entry = reader.part(GPT_ENTRY_BYTES, 'Partition')
+    entry.bytes(56, 'entry')
+    return Buffer.from(entry.bytes(72, 'PartitionName')).toString('utf16le').replace(/\0.*$/s, '')
+  })
+  return { kind: 'gpt', diskGuid, partitions }
+}
+
+/** Printable text in ASCII or UTF-16, with or without a NUL at its end. */
+function textOf(bytes: Uint8Array): string | undefined {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const candidates = [
+    ...(buffer.length % 2 === 0 && buffer.length > 0 ? [buffer.toString('utf16le')] : []),
+    buffer.toString('latin1'),
+  ]
+  return candidates.map((text) => text.replace(/\0$/, '')).find((text) => /^[\x20-\x7e\t\n]+$/.test(text))
+}
+
+/** The data of a record in one line. */
+export function payloadText(payload: EventPayload): string {
+  switch (payload.kind) {
+    case 'text':
+      return payload.text.replaceAll('\n', '\\n')
+    case 'separator':
+      return payload.value === 0 ? 'separator' : `separator 0x${payload.value.toString(16)}: an error of the firmware`
+    case 'variable':
+      return `${payload.name} (${payload.value.byteLength} bytes, ${payload.vendorGuid})`
+    case 'image':
+      return `${payload.path || 'an image'} (${payload.length} bytes)`
+    case 'blob':
+      return `${payload.length} bytes at 0x${payload.address.toString(16)}`
+    case 'tables':
+      return `tables ${payload.guids.join(', ')}`
+    case 'gpt':
+      return `disk ${payload.diskGuid}, partitions ${payload.partitions.map((name) => JSON.stringify(name)).join(', ')}`
+    case 'tagged':
+      return `${payload.text ?? 'tagged event'} (tag ${payload.id.toString(16).padStart(8, '0')})`
+    case 'bytes':
+      return payload.bytes.byteLength === 0 ? '' : `${payload.bytes.byteLength} bytes`
+  }
+}
