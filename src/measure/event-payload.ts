@@ -13,27 +13,34 @@ export type EventPayload =
   | { readonly kind: 'variable'; readonly vendorGuid: string; readonly name: string; readonly value: Uint8Array }
   /** UEFI_IMAGE_LOAD_EVENT; the path as EDK2 prints it. */
   | { readonly kind: 'image'; readonly address: bigint; readonly length: bigint; readonly path: string }
-  /** UEFI_PLATFORM_FIRMWARE_BLOB. */
-  | { readonly kind: 'blob'; readonly address: bigint; readonly length: bigint }
-  /** UEFI_HANDOFF_TABLE_POINTERS. */
-  | { readonly kind: 'tables'; readonly guids: readonly string[] }
+  /** UEFI_PLATFORM_FIRMWARE_BLOB, or UEFI_PLATFORM_FIRMWARE_BLOB2, which has a description. */
+  | { readonly kind: 'blob'; readonly address: bigint; readonly length: bigint; readonly description?: string }
+  /** UEFI_HANDOFF_TABLE_POINTERS, or UEFI_HANDOFF_TABLE_POINTERS2, which has a description. */
+  | { readonly kind: 'tables'; readonly guids: readonly string[]; readonly description?: string }
   /** UEFI_GPT_DATA. */
   | { readonly kind: 'gpt'; readonly diskGuid: string; readonly partitions: readonly string[] }
   /** TCG_PCClientTaggedEvent, with its text where it has one. */
   | { readonly kind: 'tagged'; readonly id: number; readonly text: string | undefined }
+  /** TCG_EfiStartupLocalityEvent: PCR 0 begins with this number. */
+  | { readonly kind: 'startup-locality'; readonly locality: number }
+  /** Any other EV_NO_ACTION: the signature that it begins with, such as `Spec ID Event03`. */
+  | { readonly kind: 'no-action'; readonly signature: string }
   /** Nothing that is known here, or not what its type promises. */
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
 
 const IMAGE_LOADS: ReadonlySet<number> = new Set([0x80000003, 0x80000004, 0x80000005])
-const BLOBS: ReadonlySet<number> = new Set([0x80000008])
+const BLOB = 0x80000008
+const BLOB_WITH_DESCRIPTION = 0x8000000a
 const HANDOFF_TABLES = 0x80000009
-const GPT_EVENTS: ReadonlySet<number> = new Set([types.EV_EFI_GPT_EVENT])
+const HANDOFF_TABLES_WITH_DESCRIPTION = 0x8000000b
+const GPT_EVENTS: ReadonlySet<number> = new Set([types.EV_EFI_GPT_EVENT, 0x8000000d])
 const VARIABLES: ReadonlySet<number> = new Set([
   types.EV_EFI_VARIABLE_DRIVER_CONFIG,
   types.EV_EFI_VARIABLE_BOOT,
   types.EV_EFI_VARIABLE_BOOT2,
   types.EV_EFI_VARIABLE_AUTHORITY,
 ])
+const SIGNATURE_BYTES = 16
 const GPT_HEADER_BYTES = 92
 const GPT_ENTRY_BYTES = 128
 /** EFI_GUIDs in front of a pointer of 8 bytes. */
@@ -41,8 +48,11 @@ const TABLE_BYTES = 24
 const MAX_PARTITIONS = 256
 const MAX_PATH_BYTES = 4096
 
+/** Type and data of a record, or of a predicted one. */
+export type LoggedData = Pick<TcgEvent, 'untrustedType' | 'unverifiedData'>
+
 /** Reads the data of a record by its type. Never fails: data that is not what its type promises is `bytes`. */
-export function unverifiedPayload(event: TcgEvent): EventPayload {
+export function unverifiedPayload(event: LoggedData): EventPayload {
   const { untrustedType: type, unverifiedData: bytes } = event
   try {
     const payload = read(event, type, bytes)
@@ -53,13 +63,16 @@ export function unverifiedPayload(event: TcgEvent): EventPayload {
   return { kind: 'bytes', bytes }
 }
 
-function read(event: TcgEvent, type: number, bytes: Uint8Array): EventPayload | undefined {
+function read(event: LoggedData, type: number, bytes: Uint8Array): EventPayload | undefined {
   const reader = new ByteReader(bytes, types.eventTypeName(type))
   if (type === types.EV_SEPARATOR && bytes.byteLength === 4) return { kind: 'separator', value: reader.u32('value') }
   if (VARIABLES.has(type)) return variable(reader)
   if (IMAGE_LOADS.has(type)) return image(reader)
-  if (BLOBS.has(type)) return { kind: 'blob', address: reader.u64('BlobBase'), length: reader.u64('BlobLength') }
+  if (type === types.EV_NO_ACTION) return noAction(reader)
+  if (type === BLOB) return blob(reader)
+  if (type === BLOB_WITH_DESCRIPTION) return { description: description(reader), ...blob(reader) }
   if (type === HANDOFF_TABLES) return tables(reader)
+  if (type === HANDOFF_TABLES_WITH_DESCRIPTION) return { description: description(reader), ...tables(reader) }
   if (GPT_EVENTS.has(type)) return gpt(reader)
   const tagged = unverifiedTaggedEvent(event)
   if (tagged !== undefined) return { kind: 'tagged', id: tagged.id, text: textOf(tagged.bytes) }
@@ -84,7 +97,23 @@ function image(reader: ByteReader): EventPayload {
   return { kind: 'image', address, length, path: path.byteLength === 0 ? '' : formatDevicePath(parseDevicePath(path)) }
 }
 
-function tables(reader: ByteReader): EventPayload {
+function blob(reader: ByteReader): EventPayload & { readonly kind: 'blob' } {
+  return { kind: 'blob', address: reader.u64('BlobBase'), length: reader.u64('BlobLength') }
+}
+
+/** BlobDescription and TableDescription: ASCII behind a byte with its length. */
+function description(reader: ByteReader): string {
+  return textOf(reader.bytes(reader.u8('DescriptionSize'), 'Description')) ?? ''
+}
+
+/** All structures of EV_NO_ACTION begin with 16 bytes of signature. */
+function noAction(reader: ByteReader): EventPayload | undefined {
+  const signature = textOf(reader.bytes(SIGNATURE_BYTES, 'signature'))
+  if (signature === 'StartupLocality') return { kind: 'startup-locality', locality: reader.u8('startupLocality') }
+  return signature === undefined ? undefined : { kind: 'no-action', signature }
+}
+
+function tables(reader: ByteReader): EventPayload & { readonly kind: 'tables' } {
   const count = Math.min(reader.safeU64('NumberOfTables'), Math.floor(reader.remaining / TABLE_BYTES))
   const guids = Array.from({ length: count }, () => {
     const guid = reader.guid('VendorGuid')
@@ -129,14 +158,22 @@ export function payloadText(payload: EventPayload): string {
     case 'image':
       return `${payload.path || 'an image'} (${payload.length} bytes)`
     case 'blob':
-      return `${payload.length} bytes at 0x${payload.address.toString(16)}`
+      return `${named(payload)}${payload.length} bytes at 0x${payload.address.toString(16)}`
     case 'tables':
-      return `tables ${payload.guids.join(', ')}`
+      return `${named(payload)}tables ${payload.guids.join(', ')}`
     case 'gpt':
       return `disk ${payload.diskGuid}, partitions ${payload.partitions.map((name) => JSON.stringify(name)).join(', ')}`
     case 'tagged':
       return `${payload.text ?? 'tagged event'} (tag ${payload.id.toString(16).padStart(8, '0')})`
+    case 'startup-locality':
+      return `locality ${payload.locality}: PCR 0 begins with it`
+    case 'no-action':
+      return payload.signature
     case 'bytes':
       return payload.bytes.byteLength === 0 ? '' : `${payload.bytes.byteLength} bytes`
   }
+}
+
+function named({ description }: { readonly description?: string }): string {
+  return description === undefined || description === '' ? '' : `${description}, `
 }
