@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { unknownName } from '../system/index.ts'
 
 /** The hash algorithms of the PCR banks that are handled here, as systemd, the kernel and node:crypto spell them. */
@@ -44,9 +44,12 @@ export function parseHashAlgorithm(name: string): HashAlgorithm {
 export function digestsOf(banks: readonly HashAlgorithm[], ...chunks: readonly Uint8Array[]): Digests {
   return new Map(
     banks.map((bank) => {
-      const hash = createHash(bank)
-      for (const chunk of chunks) hash.update(chunk)
-      return [bank, hash.digest()]
+      const [only] = chunks
+      // Twice as fast as an object for each hash, which counts in the records of a long log.
+      if (chunks.length === 1 && only !== undefined) return [bank, hash(bank, only, 'buffer')]
+      const state = createHash(bank)
+      for (const chunk of chunks) state.update(chunk)
+      return [bank, state.digest()]
     }),
   )
 }

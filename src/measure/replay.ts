@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { TcgEvent, TcgEventLog } from './event-log.ts'
 import { EV_NO_ACTION } from './event-types.ts'
 import { type Digests, type HashAlgorithm, hashAlgorithmFacts } from './hash-algorithms.ts'
@@ -40,7 +40,8 @@ export function initialPcrValue(bank: HashAlgorithm, pcr: number, startupLocalit
 
 /** `H(value ‖ digest)`, the only way in which a PCR changes. */
 export function extendPcr(bank: HashAlgorithm, value: Uint8Array, digest: Uint8Array): Uint8Array {
-  return createHash(bank).update(value).update(digest).digest()
+  // One call, since a log may have 100,000 records in four banks: an object for each hash takes twice as long.
+  return hash(bank, Buffer.concat([value, digest]), 'buffer')
 }
 
 /** Extends PCRs from their initial values. Records of PCRs above 23 extend nothing. */
