@@ -1,5 +1,5 @@
 import { BootwrightError } from '../../system/index.ts'
-import { digestsOf, type HashAlgorithm } from '../hash-algorithms.ts'
+import { type Digests, digestsOf, type HashAlgorithm } from '../hash-algorithms.ts'
 import { PCR_COUNT } from '../pcr-values.ts'
 import { extendPcr, initialPcrValue } from '../replay.ts'
 
@@ -28,6 +28,8 @@ export interface PredictedEvent {
   readonly isCalibrated?: true
   /** Events with the same name happen all or not at all: PCR 5 has two tails. */
   readonly group?: string
+  /** Of one that is unknown: it stands for records in a row, how many is not known. `anything`: of whatever type, or none. */
+  readonly standsFor?: 'several' | 'anything'
 }
 
 /** What a PCR holds in the end. */
@@ -59,10 +61,14 @@ export function predictPcrs(events: readonly PredictedEvent[], banks: readonly H
 
 /** What an event extends a PCR by in a bank; undefined where that cannot be known. */
 export function predictedDigest(event: PredictedEvent, bank: HashAlgorithm): Uint8Array | undefined {
-  const { measured } = event
-  if (measured.kind === 'bytes') return digestsOf([bank], measured.bytes).get(bank)
-  const hex = measured.kind === 'digests' ? measured.digests.get(bank) : undefined
-  return hex === undefined ? undefined : Buffer.from(hex, 'hex')
+  return predictedDigests(event, [bank]).get(bank)
+}
+
+/** The digests that are known, of those banks. */
+export function predictedDigests({ measured }: PredictedEvent, banks: readonly HashAlgorithm[]): Digests {
+  if (measured.kind === 'bytes') return digestsOf(banks, measured.bytes)
+  const known = measured.kind === 'digests' ? measured.digests : new Map<HashAlgorithm, string>()
+  return new Map([...known].map(([bank, hex]) => [bank, Buffer.from(hex, 'hex')]))
 }
 
 function predictPcr(events: readonly PredictedEvent[], bank: HashAlgorithm, pcr: number): PredictedPcr {

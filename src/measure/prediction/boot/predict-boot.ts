@@ -87,7 +87,14 @@ function versionOf(file: StartedFile): number {
 function unknownProgram(file: StartedFile): PredictedEvent[] {
   const measured = unknownMeasured(`${file.name} is no boot loader and no unified kernel image that is known here`)
   const what = `whatever ${file.name} measures`
-  return LOADER_PCRS.map((pcr) => ({ pcr, type: 'word', by: 'boot-loader', what, measured }))
+  return LOADER_PCRS.map((pcr) => ({
+    pcr,
+    type: 'word',
+    by: 'boot-loader',
+    what,
+    measured,
+    standsFor: 'anything',
+  }))
 }
 
 /** The firmware takes the first ESP that has the file. */

@@ -108,10 +108,11 @@ export function calibratedBootVariables({ bootVariables }: Calibration): Predict
 
 /** For a store without boot options, and a machine of which no more is known. */
 export function unknownBootVariables(): PredictedEvent {
-  return unknownRecord(
+  const unknown = unknownRecord(
     { pcr: 1, type: EV_EFI_VARIABLE_BOOT, what: 'variables BootOrder and Boot####' },
     'the variable store has none, and where the disk is that the machine starts from is not known',
   )
+  return { ...unknown, standsFor: 'several' }
 }
 
 function bootVariable(name: string, value: Uint8Array, title?: string): PredictedEvent {

@@ -88,7 +88,10 @@ function acpiEvents({ calibration, generationId }: FirmwareInputs): PredictedEve
   const record = (name: string) => ({ pcr: 1, type: EV_PLATFORM_CONFIG_FLAGS, what: `ACPI blob ${name}` })
   const data = Buffer.from('ACPI DATA', 'latin1')
   const blobs = Object.entries(calibration?.acpi ?? {})
-  if (blobs.length === 0) return [unknownRecord(record('etc/table-loader and those that it names'), NEEDS_CALIBRATION)]
+  if (blobs.length === 0) {
+    const unknown = unknownRecord(record('etc/table-loader and those that it names'), NEEDS_CALIBRATION)
+    return [{ ...unknown, standsFor: 'several' }]
+  }
   return blobs.map(([name, digests]) => {
     if (name === TPM_LOG_BLOB) return firmwareRecord({ ...record(name), bytes: tpmLogBlob(), data })
     if (name === GENERATION_ID_BLOB && generationId !== undefined) {
