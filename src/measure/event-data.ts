@@ -2,7 +2,7 @@ import { ByteReader } from '../formats/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { TcgEvent } from './event-log.ts'
 import * as types from './event-types.ts'
-import { digestsOf } from './hash-algorithms.ts'
+import { type Digests, digestsOf, type HashAlgorithm } from './hash-algorithms.ts'
 
 /**
  * Whether the data of a record is what its digests were made of.
@@ -26,18 +26,19 @@ const HASHED_AS_LOGGED: ReadonlySet<number> = new Set([
 export function checkEventData(event: TcgEvent): EventDataTrust {
   if (event.digests.size === 0) return 'description'
   if (HASHED_AS_LOGGED.has(event.untrustedType)) {
-    return isDigestOf(event, event.unverifiedData) ? 'verified' : 'contradicted'
+    return areDigestsOf(event.digests, event.unverifiedData) ? 'verified' : 'contradicted'
   }
   if (event.untrustedType === types.EV_EFI_VARIABLE_BOOT || event.untrustedType === types.EV_EFI_VARIABLE_BOOT2) {
     // edk2 hashes the value of the variable, other firmware the whole structure.
     const value = variableValue(event.unverifiedData)
-    const matches = isDigestOf(event, event.unverifiedData) || (value !== undefined && isDigestOf(event, value))
+    const { digests, unverifiedData: data } = event
+    const matches = areDigestsOf(digests, data) || (value !== undefined && areDigestsOf(digests, value))
     return matches ? 'verified' : 'contradicted'
   }
   if (event.untrustedType === types.EV_EFI_VARIABLE_AUTHORITY) {
     // Some shims log one byte more than they hash (seen in four public logs).
-    const data = event.unverifiedData
-    const matches = isDigestOf(event, data) || isDigestOf(event, data.subarray(0, -1))
+    const { digests, unverifiedData: data } = event
+    const matches = areDigestsOf(digests, data) || areDigestsOf(digests, data.subarray(0, -1))
     return matches ? 'verified' : 'contradicted'
   }
   return 'description'
@@ -52,7 +53,7 @@ export function isErrorSeparator(event: TcgEvent): boolean {
 
 /** A TCG_PCClientTaggedEvent, the data of an EV_EVENT_TAG record; undefined if the data is none. */
 export function unverifiedTaggedEvent(
-  event: TcgEvent,
+  event: Pick<TcgEvent, 'untrustedType' | 'unverifiedData'>,
 ): { readonly id: number; readonly bytes: Uint8Array } | undefined {
   if (event.untrustedType !== types.EV_EVENT_TAG) return undefined
   return orUndefined(() => {
@@ -62,9 +63,11 @@ export function unverifiedTaggedEvent(
   })
 }
 
-function isDigestOf(event: TcgEvent, bytes: Uint8Array): boolean {
-  const computed = digestsOf([...event.digests.keys()], bytes)
-  return [...event.digests].every(([bank, digest]) => Buffer.from(digest).equals(computed.get(bank) ?? Buffer.of()))
+/** Whether bytes have these digests, all of them. Nothing has none. */
+export function areDigestsOf(digests: Digests, bytes: Uint8Array): boolean {
+  const isDigest = ([bank, digest]: [HashAlgorithm, Uint8Array]): boolean =>
+    Buffer.compare(digest, digestsOf([bank], bytes).get(bank) ?? Buffer.of()) === 0
+  return digests.size > 0 && [...digests].every(isDigest)
 }
 
 /** The value in a UEFI_VARIABLE_DATA structure; undefined if the bytes are none. */
