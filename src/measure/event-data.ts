@@ -2,7 +2,7 @@ import { ByteReader } from '../formats/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { TcgEvent } from './event-log.ts'
 import * as types from './event-types.ts'
-import { type Digests, digestsOf, type HashAlgorithm } from './hash-algorithms.ts'
+import { type Digests, hashOf } from './hash-algorithms.ts'
 
 /**
  * Whether the data of a record is what its digests were made of.
@@ -65,9 +65,10 @@ export function unverifiedTaggedEvent(
 
 /** Whether bytes have these digests, all of them. Nothing has none. */
 export function areDigestsOf(digests: Digests, bytes: Uint8Array): boolean {
-  const isDigest = ([bank, digest]: [HashAlgorithm, Uint8Array]): boolean =>
-    Buffer.compare(digest, digestsOf([bank], bytes).get(bank) ?? Buffer.of()) === 0
-  return digests.size > 0 && [...digests].every(isDigest)
+  for (const [bank, digest] of digests) {
+    if (Buffer.compare(digest, hashOf(bank, bytes)) !== 0) return false
+  }
+  return digests.size > 0
 }
 
 /** The value in a UEFI_VARIABLE_DATA structure; undefined if the bytes are none. */

@@ -48,6 +48,7 @@ export interface TcgEventLog {
 }
 
 const WHAT = 'TCG event log'
+const NO_DIGESTS: TcgEvent['otherDigests'] = new Map()
 const SPEC_ID_03 = 'Spec ID Event03\0'
 const STARTUP_LOCALITY = 'StartupLocality\0'
 /** pcrIndex, eventType, digest and eventSize of TCG_PCR_EVENT. */
@@ -64,7 +65,8 @@ const ONES_HEADER_BYTES = 8
  * no bytes at all are too, since firmware that measures writes at least one record.
  */
 export function parseEventLog(bytes: Uint8Array): TcgEventLog {
-  const reader = new ByteReader(bytes, WHAT)
+  // Of a Buffer each part would be one, too, which takes several times as long to make.
+  const reader = new ByteReader(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength), WHAT)
   const irregularities: string[] = []
   const events: TcgEvent[] = []
   if (isPadding(reader, SHA1_HEADER_BYTES)) throw reader.malformed('first record', 'expected a record, found padding')
@@ -109,7 +111,7 @@ function readSha1Event(reader: ByteReader, index: number): TcgEvent {
     pcr,
     untrustedType,
     digests: new Map([['sha1', digest]]),
-    otherDigests: new Map(),
+    otherDigests: NO_DIGESTS,
     unverifiedData,
   }
 }
@@ -127,7 +129,7 @@ function readAgileEvent(reader: ByteReader, index: number, sizes: ReadonlyMap<nu
     )
   }
   const digests = new Map<HashAlgorithm, Uint8Array>()
-  const otherDigests = new Map<number, Uint8Array>()
+  let otherDigests: Map<number, Uint8Array> | undefined
   for (let left = count; left > 0; left--) {
     const tpmId = reader.u16('algorithmId')
     const size = sizes.get(tpmId)
@@ -135,15 +137,19 @@ function readAgileEvent(reader: ByteReader, index: number, sizes: ReadonlyMap<nu
       throw reader.malformed('algorithmId', `${hex16(tpmId)} is not in the Spec ID record`, 2)
     }
     const algorithm = hashAlgorithmOfTpmId(tpmId)
-    if (otherDigests.has(tpmId) || (algorithm !== undefined && digests.has(algorithm))) {
+    if (otherDigests?.has(tpmId) || (algorithm !== undefined && digests.has(algorithm))) {
       throw reader.malformed('algorithmId', `${hex16(tpmId)} occurs twice in one record`, 2)
     }
     const digest = reader.bytes(size, 'digest')
-    if (algorithm === undefined) otherDigests.set(tpmId, digest)
-    else digests.set(algorithm, digest)
+    if (algorithm !== undefined) {
+      digests.set(algorithm, digest)
+    } else {
+      otherDigests ??= new Map()
+      otherDigests.set(tpmId, digest)
+    }
   }
   const unverifiedData = reader.bytes(reader.u32('eventSize'), 'event')
-  return { index, offset, pcr, untrustedType, digests, otherDigests, unverifiedData }
+  return { index, offset, pcr, untrustedType, digests, otherDigests: otherDigests ?? NO_DIGESTS, unverifiedData }
 }
 
 /** The Spec ID of a crypto-agile log; undefined if the first record is none, so that the log is SHA-1-only. */

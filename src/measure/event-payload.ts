@@ -28,17 +28,23 @@ export type EventPayload =
   /** Nothing that is known here, or not what its type promises. */
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
 
-const IMAGE_LOADS: ReadonlySet<number> = new Set([0x80000003, 0x80000004, 0x80000005])
-const BLOB = 0x80000008
-const BLOB_WITH_DESCRIPTION = 0x8000000a
-const HANDOFF_TABLES = 0x80000009
-const HANDOFF_TABLES_WITH_DESCRIPTION = 0x8000000b
-const GPT_EVENTS: ReadonlySet<number> = new Set([types.EV_EFI_GPT_EVENT, 0x8000000d])
-const VARIABLES: ReadonlySet<number> = new Set([
-  types.EV_EFI_VARIABLE_DRIVER_CONFIG,
-  types.EV_EFI_VARIABLE_BOOT,
-  types.EV_EFI_VARIABLE_BOOT2,
-  types.EV_EFI_VARIABLE_AUTHORITY,
+/** Types with a structure of their own. */
+const STRUCTURES: ReadonlyMap<number, (reader: ByteReader) => EventPayload | undefined> = new Map([
+  [types.EV_NO_ACTION, noAction],
+  [types.EV_SEPARATOR, separator],
+  [types.EV_EFI_VARIABLE_DRIVER_CONFIG, variable],
+  [types.EV_EFI_VARIABLE_BOOT, variable],
+  [types.EV_EFI_VARIABLE_BOOT2, variable],
+  [types.EV_EFI_VARIABLE_AUTHORITY, variable],
+  [0x80000003, image],
+  [0x80000004, image],
+  [0x80000005, image],
+  [types.EV_EFI_GPT_EVENT, gpt],
+  [0x80000008, blob],
+  [0x80000009, tables],
+  [0x8000000a, (reader) => ({ description: description(reader), ...blob(reader) })],
+  [0x8000000b, (reader) => ({ description: description(reader), ...tables(reader) })],
+  [0x8000000d, gpt],
 ])
 const SIGNATURE_BYTES = 16
 const GPT_HEADER_BYTES = 92
@@ -64,20 +70,16 @@ export function unverifiedPayload(event: LoggedData): EventPayload {
 }
 
 function read(event: LoggedData, type: number, bytes: Uint8Array): EventPayload | undefined {
-  const reader = new ByteReader(bytes, types.eventTypeName(type))
-  if (type === types.EV_SEPARATOR && bytes.byteLength === 4) return { kind: 'separator', value: reader.u32('value') }
-  if (VARIABLES.has(type)) return variable(reader)
-  if (IMAGE_LOADS.has(type)) return image(reader)
-  if (type === types.EV_NO_ACTION) return noAction(reader)
-  if (type === BLOB) return blob(reader)
-  if (type === BLOB_WITH_DESCRIPTION) return { description: description(reader), ...blob(reader) }
-  if (type === HANDOFF_TABLES) return tables(reader)
-  if (type === HANDOFF_TABLES_WITH_DESCRIPTION) return { description: description(reader), ...tables(reader) }
-  if (GPT_EVENTS.has(type)) return gpt(reader)
+  const structure = STRUCTURES.get(type)
+  if (structure !== undefined) return structure(new ByteReader(bytes, types.eventTypeName(type)))
   const tagged = unverifiedTaggedEvent(event)
   if (tagged !== undefined) return { kind: 'tagged', id: tagged.id, text: textOf(tagged.bytes) }
   const text = textOf(bytes)
   return text === undefined ? undefined : { kind: 'text', text }
+}
+
+function separator(reader: ByteReader): EventPayload | undefined {
+  return reader.remaining === 4 ? { kind: 'separator', value: reader.u32('value') } : undefined
 }
 
 function variable(reader: ByteReader): EventPayload {
@@ -139,11 +141,17 @@ function gpt(reader: ByteReader): EventPayload {
 /** Printable text in ASCII or UTF-16, with or without a NUL at its end. */
 function textOf(bytes: Uint8Array): string | undefined {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const candidates = [
-    ...(buffer.length % 2 === 0 && buffer.length > 0 ? [buffer.toString('utf16le')] : []),
-    buffer.toString('latin1'),
-  ]
-  return candidates.map((text) => text.replace(/\0$/, '')).find((text) => /^[\x20-\x7e\t\n]+$/.test(text))
+  // A second byte that is not zero is no ASCII in UTF-16.
+  return (
+    (buffer[1] === 0 && buffer.length % 2 === 0 ? asciiText(buffer, 'utf16le') : undefined) ??
+    asciiText(buffer, 'latin1')
+  )
+}
+
+function asciiText(buffer: Buffer, encoding: 'utf16le' | 'latin1'): string | undefined {
+  const text = buffer.toString(encoding)
+  const end = text.endsWith('\0') ? text.slice(0, -1) : text
+  return /^[\x20-\x7e\t\n]+$/.test(end) ? end : undefined
 }
 
 /** The data of a record in one line. */
