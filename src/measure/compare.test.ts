@@ -82,6 +82,18 @@ describe('explainPcrs()', () => {
     expect(explainPcrs(log, later).map(({ pcr }) => pcr)).toEqual([11, 11, 11, 11])
   })
 
+  it("recognises that systemd's log is not given, by the word that closes a PCR", () => {
+    const more = userspaceExtends(parseUserspaceLog(ascii(userspaceRecord(7, 'os-separator'))))
+    const later = replayEventLog(log, more).values
+    expect(explainPcrs(log, later)).toMatchObject(
+      [...later.keys()].map((bank) => ({ bank, pcr: 7, explanation: { kind: 'os-separator' } })),
+    )
+    const other = userspaceExtends(parseUserspaceLog(ascii(userspaceRecord(11, 'enter-initrd'))))
+    expect(explainPcrs(log, later, other)).toContainEqual(
+      expect.objectContaining({ pcr: 7, explanation: { kind: 'unknown' } }),
+    )
+  })
+
   it('recognises a value that was read too early', () => {
     const words = ['enter-initrd', 'leave-initrd'].map((word) => userspaceRecord(11, word))
     const more = userspaceExtends(parseUserspaceLog(ascii(words.join(''))))

@@ -30,6 +30,8 @@ export type PcrExplanation =
   | { readonly kind: 'earlier-value'; readonly records: number; readonly of: number }
   /** With these ExitBootServices actions, which firmware at times extends but does not log, the value is right. */
   | { readonly kind: 'lost-exit-boot-services'; readonly actions: readonly string[] }
+  /** With the word by which systemd closes the firmware's PCRs the value is right: its log was not given. */
+  | { readonly kind: 'os-separator' }
   /** The log has no digests for this bank, or a record of this PCR has none. */
   | { readonly kind: 'no-digests' }
   | { readonly kind: 'unknown' }
@@ -44,6 +46,7 @@ export interface UnexplainedPcr {
   readonly explanation: PcrExplanation
 }
 
+const OS_SEPARATOR = 'os-separator'
 const EXIT_BOOT_SERVICES_PCR = 5
 const INVOCATION = 'Exit Boot Services Invocation'
 const EXIT_BOOT_SERVICES_VARIANTS: readonly (readonly string[])[] = [
@@ -89,6 +92,10 @@ function findExplanation(
   for (const [records, digest] of all.entries()) {
     if (isHex(value, found)) return { kind: 'earlier-value', records, of: all.length }
     value = extendPcr(bank, value, digest)
+  }
+  const [separator] = digestsOf([bank], Buffer.from(OS_SEPARATOR)).values()
+  if (more.length === 0 && separator !== undefined && isHex(extendPcr(bank, value, separator), found)) {
+    return { kind: OS_SEPARATOR }
   }
   if (pcr !== EXIT_BOOT_SERVICES_PCR) return { kind: 'unknown' }
   for (const actions of EXIT_BOOT_SERVICES_VARIANTS) {

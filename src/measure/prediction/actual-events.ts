@@ -5,6 +5,7 @@ import { EV_EFI_VARIABLE_AUTHORITY, EV_IPL, eventTypeName } from '../event-types
 import { extendsOf, type PcrExtend } from '../replay.ts'
 import type { UserspaceLog, UserspaceRecord } from '../userspace-log.ts'
 import type { Measured, PredictedEvent } from './event.ts'
+import { quoted } from './quoted.ts'
 
 /** What was measured, by the record that tells of it: one of the firmware's log, or one of systemd's. */
 export type ActualEvent = PcrExtend &
@@ -35,7 +36,7 @@ export function unverifiedText(event: ActualEvent): string {
 export function recordName(event: ActualEvent): string {
   const text = unverifiedText(event)
   const type = event.type === 'word' ? 'word' : eventTypeName(event.type)
-  return text === '' ? type : `${type} ${JSON.stringify(text)}`
+  return text === '' ? type : `${type} ${quoted(text)}`
 }
 
 /** The bytes that were hashed, where the record has them: every digest is that of these bytes. */

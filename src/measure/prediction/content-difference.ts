@@ -12,6 +12,7 @@ import {
 import { BootwrightError } from '../../system/index.ts'
 import type { EventPayload } from '../event-payload.ts'
 import { gptDifference } from './gpt-difference.ts'
+import { quoted } from './quoted.ts'
 
 /** What was hashed, and what a record of it says. */
 export interface Content {
@@ -54,7 +55,7 @@ function valueWords(name: string, value: Uint8Array): string | undefined {
     return readable(() => {
       const { description, filePathList, attributes } = parseEfiLoadOption(value)
       const path = formatDevicePath(parseDevicePath(filePathList))
-      return `${JSON.stringify(description)} ${path} (attributes ${hexNumber(attributes)})`
+      return `${quoted(description)} ${path} (attributes ${hexNumber(attributes)})`
     })
   }
   if (name === 'SecureBoot' && value.byteLength === 1) return value[0] === 0 ? '00 (off)' : `${hex(value)} (on)`
@@ -71,7 +72,8 @@ function signaturesDifference(expected: Uint8Array, found: Uint8Array): string |
     ...(added.length > 0 ? [`added ${names(added)}`] : []),
     ...(removed.length > 0 ? [`without ${names(removed)}`] : []),
   ]
-  return `expected ${before.size} signatures, found ${after.size}: ${changes.join('; ')}`
+  const count = before.size === 1 ? '1 signature' : `${before.size} signatures`
+  return `expected ${count}, found ${after.size}: ${changes.join('; ')}`
 }
 
 /** Kind, digest and owner of each signature in a list, by all of that. */
@@ -114,7 +116,7 @@ export function printableText(bytes: Uint8Array): string | undefined {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const texts = [...(buffer.length % 2 === 0 ? [buffer.toString('utf16le')] : []), buffer.toString('utf8')]
   const text = texts.map((one) => one.replace(/\0$/, '')).find((one) => /^[\x20-\x7e\t\n]+$/.test(one))
-  return text === undefined ? undefined : JSON.stringify(text)
+  return text === undefined ? undefined : quoted(text)
 }
 
 function readable<T>(read: () => T): T | undefined {

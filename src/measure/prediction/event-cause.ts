@@ -5,6 +5,7 @@ import { type ActualEvent, measuredBytes, recordName, unverifiedText } from './a
 import type { FindingStatus } from './compare-events.ts'
 import { type Content, contentDifference, printableText } from './content-difference.ts'
 import type { PredictedEvent } from './event.ts'
+import { quoted } from './quoted.ts'
 
 /** Where an event that is missing in one place was found. */
 export interface Displacement {
@@ -97,7 +98,7 @@ function contentWords(predicted: PredictedEvent, actual: ActualEvent): string {
     text === '' ||
     predicted.what.includes(text) ||
     (predicted.data !== undefined && predicted.type !== 'word' && dataText(predicted.type, predicted.data) === text)
-  return isSaid ? content : `${content}, its record says ${said(JSON.stringify(text))}`
+  return isSaid ? content : `${content}, its record says ${said(quoted(text))}`
 }
 
 function contentOf(type: number | 'word', bytes: Uint8Array, data: Uint8Array | undefined): Content {
@@ -113,7 +114,7 @@ function recordRemark(predicted: PredictedEvent, actual: ActualEvent): string {
   if (actual.type === 'word' || predicted.type === 'word' || predicted.data === undefined) return ''
   if (Buffer.compare(predicted.data, actual.record.unverifiedData) === 0) return ''
   const [expected, found] = [dataText(predicted.type, predicted.data), unverifiedText(actual)]
-  const words = expected === found ? 'with other data' : `as ${JSON.stringify(found)}, not ${JSON.stringify(expected)}`
+  const words = expected === found ? 'with other data' : `as ${quoted(found)}, not ${quoted(expected)}`
   return `${predicted.what}: measured as predicted, but recorded ${said(words, 2 * SHOWN_TEXT)}`
 }
 

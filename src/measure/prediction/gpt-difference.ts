@@ -1,4 +1,5 @@
 import { formatGuid } from '../../formats/index.ts'
+import { quoted } from './quoted.ts'
 
 /** A field of a structure: where it is, and how its value is written. */
 interface Field {
@@ -16,7 +17,7 @@ const SHOWN_DIFFERENCES = 8
 const number = (bytes: Buffer): string =>
   String(bytes.byteLength === 4 ? bytes.readUInt32LE() : bytes.readBigUInt64LE())
 const hex = (bytes: Buffer): string => `0x${Buffer.from(bytes).reverse().toString('hex')}`
-const name = (bytes: Buffer): string => JSON.stringify(bytes.toString('utf16le').replace(/\0.*$/s, ''))
+const name = (bytes: Buffer): string => quoted(bytes.toString('utf16le').replace(/\0.*$/s, ''))
 const guid = (bytes: Buffer): string => formatGuid(bytes)
 
 /** EFI_PARTITION_TABLE_HEADER (UEFI 5.3.2). The checksums follow from the rest, and are told only if nothing else differs. */
