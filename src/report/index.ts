@@ -1,3 +1,6 @@
+export * from './event-log-json.ts'
+export { type EventLogInput, type EventLogReport, eventLogHolds, eventLogReport } from './event-log-report.ts'
+export * from './event-log-text.ts'
 export * from './junit.ts'
 export * from './prediction-text.ts'
 export * from './run-report.ts'

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util'
+import { printable } from './printable.ts'
 import { type CheckReport, type RunReport, runHolds } from './run-report.ts'
 
 export interface TerminalOptions {
@@ -46,11 +47,6 @@ export function terminalSummary(report: RunReport, options: TerminalOptions): st
 function firstFact(check: CheckReport): string {
   if (check.status === 'failed') return ''
   return printable(check.evidence[0] ?? '')
-}
-
-/** A guest's words must not be able to move the cursor, or worse. */
-function printable(text: string): string {
-  return text.replaceAll('\t', '  ').replaceAll(/\p{Cc}/gu, '\uFFFD')
 }
 
 function failureLines(check: CheckReport): string[] {
