@@ -2,6 +2,7 @@ import { areDigestsOf, unverifiedTaggedEvent } from '../event-data.ts'
 import type { TcgEvent, TcgEventLog } from '../event-log.ts'
 import { payloadText, unverifiedPayload } from '../event-payload.ts'
 import { EV_EFI_VARIABLE_AUTHORITY, EV_IPL, eventTypeName } from '../event-types.ts'
+import { HASH_ALGORITHMS, type HashAlgorithm } from '../hash-algorithms.ts'
 import { extendsOf, type PcrExtend } from '../replay.ts'
 import type { UserspaceLog, UserspaceRecord } from '../userspace-log.ts'
 import type { Measured, PredictedEvent } from './event.ts'
@@ -87,10 +88,16 @@ function unescaped(text: string): Uint8Array {
 /** Payloads that say where something lay in memory, which differs from boot to boot. */
 const ADDRESSES: ReadonlySet<string> = new Set(['image', 'blob', 'tables'])
 
-/** A log as a prediction, to compare another one with: bytes where the record has them, digests everywhere else. */
-export function eventsAsPredicted(actual: readonly ActualEvent[]): PredictedEvent[] {
+/**
+ * A log as a prediction, to compare another one with: bytes where the record has them, digests everywhere else, and for a
+ * broken record that has none for some bank. The banks are by default those that any record has.
+ */
+export function eventsAsPredicted(
+  actual: readonly ActualEvent[],
+  banks: readonly HashAlgorithm[] = HASH_ALGORITHMS.filter((bank) => actual.some(({ digests }) => digests.has(bank))),
+): PredictedEvent[] {
   return actual.map((event): PredictedEvent => {
-    const bytes = measuredBytes(event)
+    const bytes = banks.every((bank) => event.digests.has(bank)) ? measuredBytes(event) : undefined
     const digests = new Map([...event.digests].map(([bank, digest]) => [bank, Buffer.from(digest).toString('hex')]))
     const measured: Measured = bytes === undefined ? { kind: 'digests', digests } : { kind: 'bytes', bytes }
     const facts = {

@@ -76,8 +76,10 @@ interface Expected {
   readonly event: PredictedEvent
   /** Digests in the order of the banks. */
   readonly digests: readonly (string | undefined)[]
-  /** All digests as one text; undefined where one is not known. */
+  /** All digests as one text; undefined where none is known. */
   readonly key: string | undefined
+  /** In some bank there is no prediction. */
+  readonly isOpen: boolean
   readonly isUnknown: boolean
   /** Read when it is first asked for: most events are never looked at twice. */
   subject?: string | undefined
@@ -101,8 +103,9 @@ function expectedEvent(event: PredictedEvent, banks: readonly HashAlgorithm[]): 
   const all = predictedDigests(event, banks)
   const digests = banks.map((bank) => all.get(bank)).map((digest) => digest && Buffer.from(digest).toString('hex'))
   const isUnknown = digests.every((digest) => digest === undefined)
-  const key = digests.includes(undefined) ? undefined : digests.join(' ')
-  return { pcr: event.pcr, event, digests, key, isUnknown }
+  // What neither was predicted nor recorded for a bank is the same, as in two logs with the same gap.
+  const key = isUnknown ? undefined : digests.map((digest) => digest ?? '').join(' ')
+  return { pcr: event.pcr, event, digests, key, isOpen: digests.includes(undefined), isUnknown }
 }
 
 /** A record without a digest for a bank agrees with nothing: that bank's PCR cannot be what was predicted. */
@@ -165,7 +168,7 @@ function pairCost(expected: Expected | undefined, found: Found | undefined): num
   // A record of another type about other bytes is another record.
   if (!isSameType) return Infinity
   const isSameThing = mayBeSameThing(expected, found)
-  if (expected.key === undefined && isSameThing && agrees(expected, found)) return 1
+  if (expected.isOpen && isSameThing && agrees(expected, found)) return 1
   return isSameThing ? SAME_THING_COST : OTHER_THING_COST
 }
 
@@ -185,7 +188,7 @@ function statusOf({ expected, found }: Pair): FindingStatus {
   if (expected === undefined) return 'unexpected'
   if (found === undefined) return expected.event.standsFor === 'anything' ? 'unknown' : 'missing'
   if (expected.key === found.key) return 'equal'
-  const isOpen = expected.key === undefined && agrees(expected, found)
+  const isOpen = expected.isOpen && agrees(expected, found)
   return isOpen && (expected.event.standsFor === 'anything' || mayBeSameThing(expected, found))
     ? 'unknown'
     : 'different'
@@ -197,7 +200,7 @@ function displacements(pairs: readonly Pair[]): ReadonlyMap<Pair, Displacement> 
   const missing = new Map<string, Pair[]>()
   // Backwards, so that the first one is the first to be taken from the end.
   for (const pair of pairs.toReversed()) {
-    const key = pair.found === undefined ? pair.expected?.key : undefined
+    const key = pair.found === undefined && pair.expected?.isOpen === false ? pair.expected.key : undefined
     if (key === undefined) continue
     const alike = missing.get(key)
     if (alike === undefined) missing.set(key, [pair])

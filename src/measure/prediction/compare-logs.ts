@@ -17,7 +17,7 @@ export interface BootLogs {
  */
 export function compareEventLogs(expected: BootLogs, found: BootLogs): EventFinding[] {
   const banks = commonBanks(expected.log, found.log)
-  const predicted = eventsAsPredicted(actualEvents(expected.log, expected.userspaceLog))
+  const predicted = eventsAsPredicted(actualEvents(expected.log, expected.userspaceLog), banks)
   const findings = compareEvents(predicted, actualEvents(found.log, found.userspaceLog), banks)
   return [...localityFindings(expected.log, found.log), ...findings]
 }
