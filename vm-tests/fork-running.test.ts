@@ -5,16 +5,16 @@ describe('fork() of a running machine', () => {
   test('goes on from where it is, with everything of its own', async ({ boot }) => {
     await using first = await boot('minimal')
     await first.writeFile('/run/mark', 'first')
-    await first.writeFile('/root/on-disk', 'first')
+    await first.writeFile('/var/on-disk', 'first')
     const asked = await first.tpm.readPcrs()
     await using second = await first.fork({ identity: 'fresh' })
     expect(await second.tpm.readPcrs()).toEqual(asked)
     expect(String(await second.readFile('/etc/machine-id'))).not.toBe(String(await first.readFile('/etc/machine-id')))
 
-    for (const path of ['/run/mark', '/root/on-disk']) await second.writeFile(path, 'second')
+    for (const path of ['/run/mark', '/var/on-disk']) await second.writeFile(path, 'second')
     await second.run(['/usr/lib/systemd/systemd-pcrextend', '--pcr=15', 'only here'])
     expect(await first.readFile('/run/mark')).toEqual(Buffer.from('first'))
-    expect(await first.readFile('/root/on-disk')).toEqual(Buffer.from('first'))
+    expect(await first.readFile('/var/on-disk')).toEqual(Buffer.from('first'))
     expect(await first.tpm.readPcrs()).toEqual(asked)
     expect((await second.tpm.readPcrs()).get(15)).not.toBe(asked.get(15))
 
@@ -23,11 +23,11 @@ describe('fork() of a running machine', () => {
     await using third = await second.fork()
     await first.cutPower()
     await second.cutPower()
-    expect(await third.readFile('/root/on-disk')).toEqual(Buffer.from('second'))
+    expect(await third.readFile('/var/on-disk')).toEqual(Buffer.from('second'))
     await using stopped = await third.cutPower()
     await using again = await stopped.restart()
     await again.booted()
-    expect(await again.readFile('/root/on-disk')).toEqual(Buffer.from('second'))
+    expect(await again.readFile('/var/on-disk')).toEqual(Buffer.from('second'))
   })
 
   test('has a cloud of its own, as it was', async ({ boot }) => {
