@@ -55,10 +55,13 @@ async function timed(isFork: boolean, then: (running: RunningMachine) => Promise
 }
 
 /** Seconds a command, out of a row of them in one machine. */
-async function roundTrip(prepare: (running: RunningMachine) => Promise<() => Promise<unknown>>): Promise<number> {
+async function roundTrip(
+  prepare: (running: RunningMachine, scope: AsyncDisposableStack) => Promise<() => Promise<unknown>>,
+): Promise<number> {
   let seconds = 0
   await timed(true, async (running) => {
-    const trip = await prepare(running)
+    await using scope = new AsyncDisposableStack()
+    const trip = await prepare(running, scope)
     const begun = performance.now()
     for (let count = 0; count < TRIPS; count++) await trip()
     seconds = (performance.now() - begun) / 1000 / TRIPS
@@ -66,8 +69,8 @@ async function roundTrip(prepare: (running: RunningMachine) => Promise<() => Pro
   return seconds
 }
 
-async function virtconsoleTrip(running: RunningMachine): Promise<() => Promise<unknown>> {
-  const shell = await VirtconsoleShell.open(running)
+async function virtconsoleTrip(running: RunningMachine, scope: AsyncDisposableStack): Promise<() => Promise<unknown>> {
+  const shell = scope.use(await VirtconsoleShell.open(running))
   // The same work: a shell would do `true` by itself.
   return () => shell.run('/usr/bin/true')
 }

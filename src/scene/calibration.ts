@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises'
+import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type MachineContext, type MachineSpec, machine, type RunningMachine } from '../machine/index.ts'
@@ -17,6 +17,7 @@ const RECORD_HEADER_BYTES = 32
 const LOG_BYTES = 64 * 1024
 /** Firmware keeps the log near the end of the memory below 4 GiB. */
 const WINDOW_MIB = 64
+const DISK = 'empty.raw'
 const LOOK_AGAIN_MS = 100
 const PATIENCE_MS = 180_000
 
@@ -37,7 +38,7 @@ export async function calibrate(
   const fact = `calibration-${await shapeOf(spec, context)}`
   const known = (await cache.recall(fact)) as Calibration | undefined
   if (known !== undefined) return known
-  const calibration = calibrationFrom(await firmwareLog(spec, context, signal))
+  const calibration = calibrationFrom(await firmwareLog(spec, context, cache, signal))
   await cache.remember(fact, calibration)
   return calibration
 }
@@ -63,26 +64,32 @@ async function shapeOf(spec: MachineSpec, { toolchain }: MachineContext): Promis
 }
 
 /** The event log of the firmware, which finds nothing to start, out of the memory of its machine. */
-async function firmwareLog(spec: MachineSpec, context: MachineContext, signal?: AbortSignal): Promise<TcgEventLog> {
-  await mkdir(context.stateParent, { recursive: true })
-  const directory = await mkdtemp(join(context.stateParent, '.calibration-'))
-  try {
-    const diskPath = join(directory, 'empty.raw')
-    await using disk = await open(diskPath, 'w')
-    await disk.truncate(MIB)
-    const { diskMiB: _, ...rest } = spec
-    const bare: MachineSpec = {
-      ...rest,
-      image: { name: 'calibration', version: '1', diskPath },
-      credentials: {},
-      kernelCommandLineExtra: [],
-    }
-    await using running = await machine(bare, { ...context, name: `${context.name}-calibration` }).start({ signal })
-    await refused(running, signal)
-    return parseEventLog(await findLog(running, spec.memoryMiB, directory))
-  } finally {
-    await rm(directory, { recursive: true, force: true })
+async function firmwareLog(
+  spec: MachineSpec,
+  context: MachineContext,
+  cache: Cache,
+  signal: AbortSignal | undefined,
+): Promise<TcgEventLog> {
+  const { diskMiB: _, ...rest } = spec
+  const bare: MachineSpec = {
+    ...rest,
+    image: { name: 'calibration', version: '1', diskPath: await emptyDisk(cache, signal) },
+    credentials: {},
+    kernelCommandLineExtra: [],
   }
+  await mkdir(context.stateParent, { recursive: true })
+  await using running = await machine(bare, { ...context, name: `${context.name}-calibration` }).start({ signal })
+  await refused(running, signal)
+  return parseEventLog(await findLog(running, spec.memoryMiB))
+}
+
+/** The same for every run, so that nothing is left of one that is killed. */
+async function emptyDisk(cache: Cache, signal: AbortSignal | undefined): Promise<string> {
+  const make = async (directory: string): Promise<void> => {
+    await using disk = await open(join(directory, DISK), 'w')
+    await disk.truncate(MIB)
+  }
+  return join(await cache.entry('calibration', 'empty', make, { signal }), DISK)
 }
 
 /** Resolves when the firmware has given up: then it has measured all it has. */
@@ -98,8 +105,9 @@ async function refused(running: RunningMachine, signal: AbortSignal | undefined)
   )
 }
 
-async function findLog(running: RunningMachine, memoryMiB: number, directory: string): Promise<Buffer> {
-  const filename = join(directory, 'memory')
+async function findLog(running: RunningMachine, memoryMiB: number): Promise<Buffer> {
+  // It is cleared away with the machine.
+  const filename = join(running.directory, 'memory')
   // On q35 at most 2 GiB of the memory lie below 4 GiB.
   const end = Math.min(memoryMiB, 2048)
   for (let to = end; to > 0; to -= WINDOW_MIB) {
