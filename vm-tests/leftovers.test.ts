@@ -130,8 +130,14 @@ describe('machines', () => {
     expect((await traces()).processes?.some((line) => line.includes('qemu-system'))).toBe(true)
     owner.kill('SIGKILL')
     await once(owner, 'exit')
-    // The kernel ends what is in the namespace; that takes a moment.
-    for (let attempt = 0; attempt < 100 && ((await traces()).processes?.length ?? 0) > 0; attempt++) await sleep(100)
+    // The kernel ends what is in the namespaces; that takes a moment, and those go last whose command line names nothing.
+    await vi.waitFor(
+      async () => {
+        const { processes, namespaces } = await traces()
+        expect({ processes, namespaces }).toEqual({ processes: before.processes, namespaces: before.namespaces })
+      },
+      { timeout: 10_000, interval: 100 },
+    )
     expect(await reapStateDirectories(states)).toEqual(['orphan'])
     await rm(states, { recursive: true })
     for (const name of ['dnsmasq.log', 'dhcp.leases', 'dhcp-hosts', 'hosts']) {
