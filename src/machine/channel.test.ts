@@ -243,3 +243,45 @@ describe('GuestChannel with an end that', () => {
     expect((await run).exitCode).toBe(5)
   })
 })
+
+describe('a guest that hangs', () => {
+  const SILENCE_MS = 1_000
+  let hanging: ShellGuest
+
+  beforeEach(() => {
+    hanging = shellGuest({}, SILENCE_MS)
+  })
+
+  afterEach(() => hanging[Symbol.dispose]())
+
+  it('is found out by all that wait for it, and may come back', async () => {
+    await hanging.channel.ready()
+    const process = await hanging.channel.spawn(['sleep', '1000'])
+    hanging.freeze()
+    const silent = { code: 'GUEST_SILENT', message: expect.stringContaining('no sign of life for 1 s') }
+    await Promise.all([
+      expect(hanging.channel.run(['true'])).rejects.toMatchObject(silent),
+      expect(hanging.channel.readFile('/etc/os-release')).rejects.toMatchObject(silent),
+      expect(process.exited).rejects.toMatchObject(silent),
+    ])
+    hanging.restart()
+    hanging.channel.guestClosed()
+    expect(String((await hanging.channel.run(['echo', 'back'])).stdout)).toBe('back\n')
+  })
+
+  it('is told apart from a command that takes longer than that, and from a machine that is paused', async () => {
+    expect((await hanging.channel.run(['sleep', String((2 * SILENCE_MS) / 1000)])).exitCode).toBe(0)
+    hanging.freeze()
+    hanging.channel.isPaused = true
+    const states: string[] = []
+    const asked = hanging.channel.run(['true']).then(
+      () => states.push('answered'),
+      () => states.push('rejected'),
+    )
+    await new Promise((resolve) => setTimeout(resolve, 2 * SILENCE_MS))
+    expect(states).toEqual([])
+    hanging.channel.isPaused = false
+    await asked
+    expect(states).toEqual(['rejected'])
+  })
+})

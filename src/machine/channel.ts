@@ -6,6 +6,7 @@ import { CHANNEL_BANNER } from './channel-script.ts'
 import { describeExit, type GuestExit, guestExit } from './guest-exit.ts'
 import { GuestProcess } from './guest-process.ts'
 import { commandLine, word } from './guest-words.ts'
+import { SilenceWatch } from './silence-watch.ts'
 
 export interface GuestResult extends GuestExit {
   readonly stdout: Buffer
@@ -43,6 +44,7 @@ export class GuestChannel {
   readonly #stream: Duplex
   readonly #parser: FrameParser
   readonly #waiting = new Map<string, Waiting>()
+  readonly #silence: SilenceWatch
   #isOpen: boolean
   /** The next time that the guest's end starts. */
   #nextStart = Promise.withResolvers<void>()
@@ -50,22 +52,47 @@ export class GuestChannel {
   #unannounced = 0
   #gone: BootwrightError | undefined
 
-  /** @param options.isOpen the guest's end has spoken before, to somebody else */
-  constructor(stream: Duplex, options: { isOpen?: boolean } = {}) {
+  /**
+   * @param options.isOpen the guest's end has spoken before, to somebody else
+   * @param options.silenceMs so long may it give no sign of life while somebody waits for it (120 s when absent)
+   */
+  constructor(stream: Duplex, options: { isOpen?: boolean; silenceMs?: number | undefined } = {}) {
     this.#stream = stream
     this.#isOpen = options.isOpen === true
+    this.#silence = new SilenceWatch(
+      {
+        // Nobody waits for this answer: that something comes is enough.
+        probe: () => this.#send([`hello ${newBoundary()}\n`]),
+        unread: () => stream.writableLength,
+        silent: () => this.#reject(this.#silentError()),
+      },
+      options.silenceMs,
+    )
     this.#nextStart.promise.catch(() => undefined)
     this.#parser = new FrameParser(CHANNEL_BANNER, {
       onBanner: () => this.#start(),
       onFrame: (frame) => {
-        if (this.#waiting.get(frame.boundary)?.receive(frame) === true) this.#waiting.delete(frame.boundary)
+        if (this.#waiting.get(frame.boundary)?.receive(frame) === true) this.#forget(frame.boundary)
       },
     })
     stream.on('error', () => undefined)
-    stream.on('data', (chunk: Buffer) => this.#parser.push(chunk))
+    stream.on('data', (chunk: Buffer) => {
+      this.#silence.heard()
+      this.#parser.push(chunk)
+    })
     const close = () => this.fail(new BootwrightError('GUEST_GONE', 'The guest channel was closed: the machine is off'))
     stream.once('end', close)
     stream.once('close', close)
+  }
+
+  /** The guest's end has spoken, and has not ended since. */
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** To be told when the machine's processors stand still, and when they run again. */
+  set isPaused(isPaused: boolean) {
+    this.#silence.isPaused = isPaused
   }
 
   /**
@@ -104,7 +131,7 @@ export class GuestChannel {
     await this.#untilOpen(signal)
     const boundary = newBoundary()
     const process = new GuestProcess(boundary, (...parts) => this.#send(parts))
-    this.#waiting.set(boundary, process)
+    this.#await(boundary, process)
     this.#send([`spawn ${boundary} ${words}\n`])
     const abort = () => process.kill('SIGKILL')
     signal?.addEventListener('abort', abort, { once: true })
@@ -189,7 +216,28 @@ export class GuestChannel {
   #reject(reason: BootwrightError): void {
     const waiting = [...this.#waiting.values()]
     this.#waiting.clear()
+    this.#silence.isNeeded = false
     for (const one of waiting) one.fail(reason)
+  }
+
+  #await(boundary: string, waiting: Waiting): void {
+    this.#waiting.set(boundary, waiting)
+    this.#silence.isNeeded = true
+  }
+
+  /** Returns whether somebody had waited. */
+  #forget(boundary: string): boolean {
+    const wasThere = this.#waiting.delete(boundary)
+    this.#silence.isNeeded = this.#waiting.size > 0
+    return wasThere
+  }
+
+  #silentError(): BootwrightError {
+    const seconds = Math.round(this.#silence.silenceMs / 1000)
+    return new BootwrightError('GUEST_SILENT', `The guest has given no sign of life for ${seconds} s`, {
+      hint: 'It hangs, or has no time for its end of the channel: the end of its console may tell why.',
+      detail: { silenceMs: this.#silence.silenceMs },
+    })
   }
 
   async #untilOpen(signal: AbortSignal | undefined): Promise<void> {
@@ -208,7 +256,7 @@ export class GuestChannel {
     const boundary = newBoundary()
     const reply = Promise.withResolvers<GuestResult>()
     const output: Record<'o' | 'e', Buffer> = { o: Buffer.alloc(0), e: Buffer.alloc(0) }
-    this.#waiting.set(boundary, {
+    this.#await(boundary, {
       receive(frame) {
         if (frame.kind === 'o' || frame.kind === 'e') output[frame.kind] = frame.data
         if (frame.kind !== 'x') return false
@@ -223,7 +271,7 @@ export class GuestChannel {
       return await unlessAborted(reply.promise, signal)
     } finally {
       // Nobody waits for it any more: nor may it go on.
-      if (this.#waiting.delete(boundary)) this.#stop('KILL', boundary)
+      if (this.#forget(boundary)) this.#stop('KILL', boundary)
     }
   }
 
@@ -241,7 +289,7 @@ export class GuestChannel {
         this.#stop('TERM', boundary)
       }
       const giveUp = () => {
-        this.#waiting.delete(boundary)
+        this.#forget(boundary)
         silent.reject(
           new BootwrightError('GUEST_SILENT', `The guest did not answer ${command}, nor could it be ended there`, {
             detail: { timeoutMs },

@@ -24,6 +24,7 @@ export class ConsoleLog {
   readonly #decoder = new TextDecoder('utf-8')
   #partial = ''
   #bytes = 0
+  #bytesUnasked = 0
 
   constructor(stream: Duplex) {
     this.#stream = stream
@@ -34,6 +35,11 @@ export class ConsoleLog {
   /** Bytes seen so far: grows as long as the guest says anything. */
   get byteCount(): number {
     return this.#bytes
+  }
+
+  /** Bytes since somebody typed something, or from the start. */
+  get unaskedByteCount(): number {
+    return this.#bytesUnasked
   }
 
   /** The unfinished line at the end, without control sequences: a prompt that waits, perhaps. */
@@ -54,6 +60,7 @@ export class ConsoleLog {
 
   /** Types into the console. */
   write(bytes: string | Uint8Array): void {
+    this.#bytesUnasked = 0
     if (!this.#stream.destroyed) this.#stream.write(bytes)
   }
 
@@ -91,6 +98,7 @@ export class ConsoleLog {
 
   #receive(chunk: Buffer): void {
     this.#bytes += chunk.length
+    this.#bytesUnasked += chunk.length
     this.#remember(chunk)
     const lines = (this.#partial + this.#decoder.decode(chunk, { stream: true })).split('\n')
     this.#partial = lines.pop() ?? ''

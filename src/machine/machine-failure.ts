@@ -6,8 +6,10 @@ import { failureOn } from './console-signs.ts'
 const SHOWN_LINES = 12
 /** A failure is rarely one line: what follows it on the console belongs to the story. */
 const STORY_MS = 500
+/** A boot with everything in its log says a few MiB; the log on the host's disk must have an end. */
+const FLOOD_BYTES = 64 * 1024 * 1024
 
-/** Watches a machine for what ends it against the will of its user: signs on its console, and the end of QEMU. */
+/** Watches a machine for what ends it against the will of its user: signs on its console, a flood of it, and the end of QEMU. */
 export class MachineFailure {
   /** Rejects with the failure; never resolves. */
   readonly promise: Promise<never>
@@ -32,6 +34,11 @@ export class MachineFailure {
     machine.console.onLine((line) => {
       const failure = failureOn(machine.name, line)
       if (failure !== undefined) void this.#fail(failure, STORY_MS)
+    })
+    const stopCounting = machine.console.onBytes(() => {
+      if (machine.console.unaskedByteCount <= FLOOD_BYTES) return
+      stopCounting()
+      void this.#fail(flood(machine.name), 0)
     })
     void qemu.ended.then(({ exitCode, signal }) => {
       if (!this.#isEndExpected) void this.#fail(this.#ended(exitCode, signal), 0)
@@ -79,4 +86,13 @@ export class MachineFailure {
     this.#onFailure(this.#error)
     this.#reject(this.#error)
   }
+}
+
+function flood(machine: string): BootwrightError {
+  const mebibytes = FLOOD_BYTES / 1024 / 1024
+  return new BootwrightError(
+    'GUEST_FLOOD',
+    `Machine "${machine}" has flooded its console: more than ${mebibytes} MiB, with nobody who typed anything`,
+    { hint: 'Something in it writes without end: the last lines tell what.', detail: { machine, mebibytes } },
+  )
 }

@@ -27,6 +27,11 @@ export interface StartOptions {
   readonly signal?: AbortSignal | undefined
   /** A UNIX socket where a VNC client may look at the machine's screen. */
   readonly vncPath?: string
+  /**
+   * So long may the guest give no sign of life while somebody waits for its answer, before that is given up with
+   * `GUEST_SILENT`; 120 s when absent.
+   */
+  readonly silenceMs?: number | undefined
   /** Called before the machine's first instruction: for faults and recordings that begin with it. */
   readonly beforeStart?: (machine: RunningMachine) => Promise<void>
 }

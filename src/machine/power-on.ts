@@ -93,6 +93,7 @@ export async function powerOn(
     channelSocket: spec.channel ? (channelSocket as Socket) : undefined,
     measured: measuredBy(spec),
     isResumed: ramPath !== undefined,
+    silenceMs: options.silenceMs,
     powerOn: (again) => powerOn(spec, context, state, again),
   })
   if (ramPath !== undefined) await restoreMemory(qmp, ramPath)

@@ -40,6 +40,7 @@ interface Parts {
   readonly measured: readonly MeasuredInput[]
   /** It goes on where another machine was saved: its guest's end of the channel has long spoken. */
   readonly isResumed: boolean
+  readonly silenceMs: number | undefined
   powerOn(options: StartOptions): Promise<RunningMachine>
 }
 
@@ -69,15 +70,21 @@ export class RunningMachine implements Guest, AsyncDisposable {
     this.measured = parts.measured
     this.faults = new MachineFaults(this, { endTpm: async () => parts.tpm?.end() })
     this.console = new ConsoleLog(parts.consoleSocket)
-    this.#channel =
-      parts.channelSocket === undefined ? undefined : new GuestChannel(parts.channelSocket, { isOpen: parts.isResumed })
+    const { channelSocket, isResumed: isOpen, silenceMs } = parts
+    this.#channel = channelSocket === undefined ? undefined : new GuestChannel(channelSocket, { isOpen, silenceMs })
     this.tpm = guestTpm(this)
     this.qmp.onEvent(({ event, data }) => {
+      if (this.#channel === undefined) return
+      if (event === 'STOP' || event === 'RESUME') this.#channel.isPaused = event === 'STOP'
       if (event !== 'VSERPORT_CHANGE') return
       const port = data as { id: string; open: boolean }
-      if (port.id === CHANNEL_DEVICE && !port.open) this.#channel?.guestClosed()
+      if (port.id === CHANNEL_DEVICE && !port.open) this.#channel.guestClosed()
     })
-    this.#failure = new MachineFailure(this, parts.qemu, (failure) => this.#channel?.fail(failure))
+    this.#failure = new MachineFailure(this, parts.qemu, (failure) => {
+      this.#channel?.fail(failure)
+      // It would go on until the disk of its host is full.
+      if (failure.code === 'GUEST_FLOOD') this.pause().catch(() => undefined)
+    })
   }
 
   /** Where its disk, variable store, TPM state and logs are. */
@@ -121,21 +128,21 @@ export class RunningMachine implements Guest, AsyncDisposable {
 
   /** Runs argv in the guest whatever its exit status; output as bytes. */
   async runUnchecked(argv: readonly string[], options: GuestRunOptions = {}): Promise<GuestResult> {
-    return this.#needChannel().run(argv, options)
+    return this.#asked((channel) => channel.run(argv, options), options.signal)
   }
 
   /** Starts argv in the guest, with streams that are alive; `exited` tells how it ended. The signal kills it. */
   async spawn(argv: readonly string[], options: { signal?: AbortSignal | undefined } = {}): Promise<GuestProcess> {
-    return this.#needChannel().spawn(argv, options)
+    return this.#asked((channel) => channel.spawn(argv, options), options.signal)
   }
 
   async readFile(path: string): Promise<Buffer> {
-    return this.#needChannel().readFile(path)
+    return this.#asked((channel) => channel.readFile(path))
   }
 
   /** Writes a file in the guest, aside and renamed; makes its directories. */
   async writeFile(path: string, bytes: string | Uint8Array, mode?: number): Promise<void> {
-    return this.#needChannel().writeFile(path, bytes, mode)
+    return this.#asked((channel) => channel.writeFile(path, bytes, mode))
   }
 
   /** Copies a file or directory to `guestPath`, the name of the copy ({@link copyIn}). */
@@ -298,6 +305,24 @@ export class RunningMachine implements Guest, AsyncDisposable {
     await this.#parts.tpm?.ended
     this.#ownsState = false
     return stoppedMachine(this.#parts)
+  }
+
+  /**
+   * Asks the guest something, first waiting until it answers. Rejects with `BOOT_STALLED` when it does not get there, and with
+   * `GUEST_SILENT` when it does not answer any more.
+   */
+  async #asked<T>(ask: (channel: GuestChannel) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const channel = this.#needChannel()
+    try {
+      if (!channel.isOpen) {
+        await using watch = new BootWatch(this, { signal })
+        await Promise.race([channel.ready(watch.signal), watch.stalled])
+      }
+      return await ask(channel)
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw error instanceof BootwrightError && error.code === 'GUEST_SILENT' ? await this.explain(error) : error
+    }
   }
 
   /** What the console shows of a failure comes before what the wait itself finds out. */

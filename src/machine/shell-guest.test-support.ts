@@ -19,14 +19,16 @@ export interface ShellGuest extends Disposable {
   end(): void
   /** The guest's end is killed, and another one starts on the same port. */
   restart(): void
+  /** The guest hangs: it does not get to do anything any more. */
+  freeze(): void
 }
 
 /** @param env what the guest's programs find in their environment besides ours */
-export function shellGuest(env: Readonly<Record<string, string>> = {}): ShellGuest {
+export function shellGuest(env: Readonly<Record<string, string>> = {}, silenceMs?: number): ShellGuest {
   const directory = mkdtempSync(join(tmpdir(), 'bootwright-channel-'))
   const channelDirectory = join(directory, 'run')
   const [ours, port] = duplexPair()
-  const channel = new GuestChannel(ours)
+  const channel = new GuestChannel(ours, { silenceMs })
   const start = () => {
     const guest = spawn('/bin/sh', ['-c', SERVE], {
       stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
@@ -62,6 +64,9 @@ export function shellGuest(env: Readonly<Record<string, string>> = {}): ShellGue
     restart() {
       stop()
       running = start()
+    },
+    freeze() {
+      if (running.guest.pid !== undefined) process.kill(-running.guest.pid, 'SIGSTOP')
     },
     [Symbol.dispose]() {
       stop()

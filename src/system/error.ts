@@ -15,6 +15,7 @@ const FAMILIES = {
   GUEST_UNIT_FAILED: 'guest',
   GUEST_GONE: 'guest',
   GUEST_SILENT: 'guest',
+  GUEST_FLOOD: 'guest',
   GUEST_SYMPTOM: 'guest',
   MALFORMED_INPUT: 'usage',
   // The caller asked for something that does not exist or cannot be.

@@ -69,6 +69,8 @@ export type BootOptions<Channel extends boolean = boolean, Tpm extends TpmChoice
   readonly kernelCommandLine?: readonly string[]
   /** `false`: nothing of ours is in the guest, and nothing can be run in it. */
   readonly channel?: Channel
+  /** So long may its guest give no sign of life before what waits for its answer rejects with `GUEST_SILENT`; 120 s without. */
+  readonly silenceMs?: number
   /** Symptoms of this machine that must not fail the test. */
   readonly allowedSymptoms?: readonly AllowedSymptom[]
 } & Start<Channel> &

@@ -86,6 +86,7 @@ async function start(image: string, options: BootOptions, context: BootContext):
     ...(options.clockOffsetSeconds === undefined ? {} : { clockOffsetSeconds: options.clockOffsetSeconds }),
     ...(options.screen === undefined ? {} : { screen: options.screen }),
   }
+  const { silenceMs } = options
   const allowedSymptoms = [...settings.project.allowedSymptoms, ...(options.allowedSymptoms ?? [])]
   await using surroundings = await surround(spec, cloud, options.network, context)
   const adopt = (running: RunningMachine, isAnswering: boolean) =>
@@ -97,6 +98,7 @@ async function start(image: string, options: BootOptions, context: BootContext):
       surroundings: plain(cloud?.instance),
       ...('identity' in options && options.identity !== undefined ? { identity: options.identity } : {}),
       signal,
+      silenceMs,
       onUnreached: async (maker) => {
         context.notice(`its evidence is in ${relative(process.cwd(), context.directory)}`)
         const { directory: stateDirectory, qmp } = maker
@@ -112,7 +114,7 @@ async function start(image: string, options: BootOptions, context: BootContext):
     })
     return adopt(forked, true)
   }
-  const record = adopt(await machine(spec, surroundings.place).start({ signal }), false)
+  const record = adopt(await machine(spec, surroundings.place).start({ signal, silenceMs }), false)
   // Through the machine itself: its face would write it down as a verb of the test.
   if (options.until !== 'power-on' && spec.channel) {
     await record.running?.booted({ signal })

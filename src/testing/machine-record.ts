@@ -97,8 +97,8 @@ export class MachineRecord {
         }
         return this.#faceOf(next)
       },
-      answered: () => {
-        if (state === this.#state) this.#isAnswering = true
+      answered: (isAnswering) => {
+        if (state === this.#state) this.#isAnswering = isAnswering
       },
       leave: () => this.leave(state),
     })

@@ -1,4 +1,5 @@
 import { type RunningMachine, RunningMachine as RunningMachineClass, type StoppedMachine } from '../machine/index.ts'
+import { BootwrightError } from '../system/index.ts'
 import type { CallLog } from './call-log.ts'
 
 /** What happens around the verbs of a machine. */
@@ -6,8 +7,8 @@ export interface Observer {
   readonly log: CallLog
   /** A verb has made another state of the machine: switched off, or on again. */
   becomes(state: RunningMachine | StoppedMachine): object
-  /** The guest itself has answered. */
-  answered(): void
+  /** The guest itself has answered, or is found to answer no more. */
+  answered(isAnswering: boolean): void
   /** What the machine has besides its own, by name. */
   readonly extras: Readonly<Record<string, unknown>>
   /** The test has left the scope of the machine. */
@@ -59,12 +60,13 @@ function call(target: object, verb: string, method: Verb, args: unknown[], obser
   const end = observer.log.begin(verb, args)
   const over = (result: unknown): unknown => {
     end()
-    if (!FROM_OUTSIDE.has(verb)) observer.answered()
+    if (!FROM_OUTSIDE.has(verb)) observer.answered(true)
     if (result === target) return observer.becomes(target as RunningMachine)
     return isState(result) ? observer.becomes(result) : result
   }
   const failed = (error: unknown): never => {
     end(error)
+    if (error instanceof BootwrightError && error.code === 'GUEST_SILENT') observer.answered(false)
     throw error
   }
   try {
