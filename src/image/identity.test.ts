@@ -12,6 +12,7 @@ const toolchain: Toolchain = {
   identity: 'tools-1',
   root: '/',
   command: (argv) => ({ argv }),
+  inside: (argv) => ({ argv }),
   mkosi: (args) => ({ argv: ['mkosi', ...args] }),
   sandboxTree: undefined,
   versions: { mkosi: '27.1' },

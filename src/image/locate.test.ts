@@ -25,6 +25,7 @@ const noTools = {
   identity: '',
   root: '/',
   command: (argv: readonly string[]) => ({ argv }),
+  inside: (argv: readonly string[]) => ({ argv }),
   mkosi: (argv: readonly string[]) => ({ argv }),
   sandboxTree: undefined,
   versions: {},

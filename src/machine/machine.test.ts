@@ -63,8 +63,8 @@ describe.skipIf(typeof network === 'string')(`machine().start() that cannot succ
     }
   })
 
-  function configured(changes: Partial<MachineSpec>, tools: Toolchain = toolchain): Machine {
-    const context = { toolchain: tools, network: network as PrivateNetwork, stateParent: states, name: 'm' }
+  function configured(changes: Partial<MachineSpec>, where = network as PrivateNetwork): Machine {
+    const context = { toolchain, network: where, stateParent: states, name: 'm' }
     return machine({ ...spec, ...changes }, context)
   }
 
@@ -116,13 +116,13 @@ describe.skipIf(typeof network === 'string')(`machine().start() that cannot succ
   it('ends a QEMU that never says anything with its signal, and swtpm with it', async () => {
     const silent: Toolchain = {
       ...toolchain,
-      command: (argv, options) =>
-        argv[0] === 'qemu-system-x86_64'
-          ? toolchain.command(['sh', '-c', 'exec sleep 1000', ...argv], options)
-          : toolchain.command(argv, options),
+      inside: (argv) =>
+        toolchain.inside(argv[0] === 'qemu-system-x86_64' ? ['sh', '-c', 'exec sleep 1000', ...argv] : argv),
     }
+    const options = { directory, addresses: [], names: {}, hosts: [] }
+    await using quiet = await PrivateNetwork.open(silent, options)
     const abort = new AbortController()
-    const start = configured({}, silent).start({ signal: abort.signal })
+    const start = configured({}, quiet).start({ signal: abort.signal })
     start.catch(() => undefined)
     while (!(await stat(join(states, 'm/qmp.log')).catch(() => undefined))) await sleep(20)
     abort.abort(new Error('enough'))

@@ -103,6 +103,14 @@ describe.skipIf(toolchain === undefined || !canOpen)('PrivateNetwork (needs name
     expect(stdout).toBe('metadata')
   })
 
+  it('has the tools for all that runs in it, and mounts them once', async () => {
+    const { namespace } = network
+    const place = async () => (await namespace.run(namespace.tool(['readlink', '/proc/self/ns/mnt']))).stdout
+    expect(await place()).toBe(await place())
+    const { stdout } = await namespace.run(namespace.tool(['sh', '-c', 'command -v swtpm; echo "$PATH"']))
+    expect(stdout).toMatch(/^\/usr\/\S*swtpm\n\/usr\/sbin:\/usr\/bin\n$/)
+  })
+
   it('says that the host has no tun device, and what to do', async () => {
     const blind: Toolchain = {
       ...(toolchain as Toolchain),

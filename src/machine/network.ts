@@ -47,21 +47,19 @@ export function hostAddress(index: number): string {
  */
 export class PrivateNetwork implements AsyncDisposable {
   readonly namespace: Namespace
-  readonly #toolchain: Toolchain
   readonly #directory: string
   #taps = 0
 
-  private constructor(namespace: Namespace, toolchain: Toolchain, directory: string) {
+  private constructor(namespace: Namespace, directory: string) {
     this.namespace = namespace
-    this.#toolchain = toolchain
     this.#directory = directory
   }
 
   /** Makes the network, with DHCP and DNS that answer; rejects with `NAMESPACE_DENIED` or `HOST_UNSUITABLE` where the host does not let us. */
   static async open(toolchain: Toolchain, options: NetworkOptions): Promise<PrivateNetwork> {
     await using scope = new AsyncDisposableStack()
-    const namespace = scope.use(await Namespace.open({ signal: options.signal }))
-    await ip(namespace, toolchain, [
+    const namespace = scope.use(await Namespace.open({ signal: options.signal, tools: toolchain }))
+    await ip(namespace, [
       'link set lo up',
       `link add ${BRIDGE} address ${BRIDGE_MAC} type bridge stp_state 0 forward_delay 0`,
       `address add ${IPV4_PREFIX}.1/24 dev ${BRIDGE}`,
@@ -75,7 +73,7 @@ export class PrivateNetwork implements AsyncDisposable {
     ])
     for (const name of Object.values(HOST_DIRECTORIES)) await mkdir(join(options.directory, name), { recursive: true })
     for (const host of options.hosts) await writeHost(options.directory, host)
-    const dnsmasq = await namespace.run(toolchain.command(['dnsmasq', ...dnsmasqArguments(options)]), {
+    const dnsmasq = await namespace.run(namespace.tool(['dnsmasq', ...dnsmasqArguments(options)]), {
       signal: options.signal,
     })
     if (dnsmasq.exitCode !== 0) {
@@ -84,16 +82,13 @@ export class PrivateNetwork implements AsyncDisposable {
       })
     }
     scope.move()
-    return new PrivateNetwork(namespace, toolchain, options.directory)
+    return new PrivateNetwork(namespace, options.directory)
   }
 
   /** Adds a port for a machine; rejects with `HOST_UNSUITABLE` when the host has no usable tun device. */
   async addTap(): Promise<string> {
     const name = `tap${this.#taps++}`
-    await ip(this.namespace, this.#toolchain, [
-      `tuntap add dev ${name} mode tap`,
-      `link set ${name} master ${BRIDGE} up`,
-    ])
+    await ip(this.namespace, [`tuntap add dev ${name} mode tap`, `link set ${name} master ${BRIDGE} up`])
     return name
   }
 
@@ -151,8 +146,8 @@ function dnsmasqArguments(options: NetworkOptions): string[] {
   ]
 }
 
-async function ip(namespace: Namespace, toolchain: Toolchain, lines: readonly string[]): Promise<void> {
-  const result: RunResult = await namespace.run(toolchain.command(['ip', '-batch', '-']), {
+async function ip(namespace: Namespace, lines: readonly string[]): Promise<void> {
+  const result: RunResult = await namespace.run(namespace.tool(['ip', '-batch', '-']), {
     input: `${lines.join('\n')}\n`,
   })
   if (result.exitCode === 0) return

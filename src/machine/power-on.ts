@@ -37,7 +37,7 @@ export async function powerOn(
   const tpm =
     spec.tpm === 'absent'
       ? undefined
-      : startTpm(toolchain, network.namespace, join(state.path, 'tpm'), join(state.path, 'tpm.log'))
+      : startTpm(network.namespace, join(state.path, 'tpm'), join(state.path, 'tpm.log'))
   if (tpm !== undefined) {
     scope.defer(() => tpm.process.end())
     scope.defer(() => void tpm.control.destroy())
@@ -53,7 +53,7 @@ export async function powerOn(
     isIncoming: ramPath !== undefined,
     display: options.vncPath === undefined ? 'none' : { vnc: `unix:${options.vncPath}` },
   })
-  const command = toolchain.command(argv)
+  const command = network.namespace.tool(argv)
   await writeFile(
     join(state.path, 'machine.json'),
     `${JSON.stringify({ schema: 1, name: context.name, argv, oemStrings: strings, measured: measuredBy(spec) }, null, 2)}\n`,

@@ -22,8 +22,20 @@ server.once('error', (error) => answer({ error: error.message }))
 server.listen({ host, port, ipv6Only: host.includes(':') }, () => answer({}, server))
 `
 
+/** Outside programs, and how a process comes to see them. */
+export interface NamespaceTools {
+  /** Starts a program with the tools, wherever the process is. */
+  command(argv: readonly string[]): Command
+  /** The same where the process sees them already. */
+  inside(argv: readonly string[]): Command
+}
+
+const HOST_TOOLS: NamespaceTools = { command: (argv) => ({ argv }), inside: (argv) => ({ argv }) }
+
 export interface NamespaceOptions {
   readonly signal?: AbortSignal | undefined
+  /** What programs inside see, set up once for all of them; the host's own without. */
+  readonly tools?: NamespaceTools
 }
 
 /**
@@ -37,12 +49,20 @@ export class Namespace implements AsyncDisposable {
   readonly #keeperEnded: Promise<unknown>
   readonly #pid: number
   readonly #isUser: boolean
+  readonly #tools: NamespaceTools
 
-  private constructor(keeper: ChildProcess, ended: Promise<unknown>, pid: number, isUser: boolean) {
+  private constructor(
+    keeper: ChildProcess,
+    ended: Promise<unknown>,
+    pid: number,
+    isUser: boolean,
+    tools: NamespaceTools,
+  ) {
     this.#keeper = keeper
     this.#keeperEnded = ended
     this.#pid = pid
     this.#isUser = isUser
+    this.#tools = tools
   }
 
   /** Makes a namespace; rejects with `NAMESPACE_DENIED` where the host does not let us. */
@@ -52,7 +72,8 @@ export class Namespace implements AsyncDisposable {
     const unshare = ['--mount', '--net', '--pid', '--fork', '--kill-child=KILL', '--mount-proc']
     if (isUser) unshare.unshift('--user', '--map-root-user')
     // Its own session: Ctrl-C on the terminal is for us to handle, in order.
-    const keeper = spawn('unshare', [...unshare, 'sh', '-c', KEEPER], {
+    const tools = options.tools ?? HOST_TOOLS
+    const keeper = spawn('unshare', [...unshare, ...tools.command(['sh', '-c', KEEPER]).argv], {
       stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,
     })
@@ -78,7 +99,12 @@ export class Namespace implements AsyncDisposable {
       )
     }
     keeper.unref()
-    return new Namespace(keeper, ended, pid, isUser)
+    return new Namespace(keeper, ended, pid, isUser, tools)
+  }
+
+  /** A command with the tools of this namespace, to be started inside it. */
+  tool(argv: readonly string[]): Command {
+    return this.#tools.inside(argv)
   }
 
   /** The command, to be started inside this namespace. */

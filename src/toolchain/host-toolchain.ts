@@ -72,6 +72,7 @@ export async function hostToolchain(
       .slice(0, 16),
     root: firmware.root,
     command: (argv, more = {}) => ({ ...more, argv, env: { PATH: searchPath(), ...more.env } }),
+    inside: (argv) => ({ argv, env: { PATH: searchPath() } }),
     mkosi: (args, more = {}) => mkosi.command([...mkosiArguments, ...args], more),
     sandboxTree,
     versions,

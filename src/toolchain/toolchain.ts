@@ -17,6 +17,8 @@ export interface Toolchain {
    * PATH is the tools' own. Runs as root, in a user namespace where the caller is not root.
    */
   command(argv: readonly string[], options?: Omit<Command, 'argv'>): Command
+  /** The same for a process that was started where {@link command} has led another one: nothing is mounted again. */
+  inside(argv: readonly string[]): Command
   /**
    * mkosi, which brings its own sandbox and therefore is not wrapped; the arguments follow it. It is given already: the
    * tools tree, the sandbox tree with the package sources, and the package cache.

@@ -9,6 +9,14 @@ import { ENTER_TREE, packageCache, type ToolsTree } from './tools-tree.ts'
 
 const CHECKOUT = join(import.meta.dirname, '../..')
 
+/** What enter-tree.sh makes of the environment. */
+const INSIDE = [
+  '/usr/bin/env',
+  ...['LD_LIBRARY_PATH', 'LD_PRELOAD', 'PYTHONPATH', 'PYTHONHOME'].map((name) => `--unset=${name}`),
+  'PATH=/usr/sbin:/usr/bin',
+  'LC_ALL=C.UTF-8',
+]
+
 /**
  * The tools of a managed tree. `keep` names paths that commands must see although they lie below the host's `/usr`;
  * this program, the cache, Node and the working directory are among them by themselves.
@@ -38,6 +46,7 @@ export async function treeToolchain(
       name: argv[0] ?? '',
       argv: ['sh', ENTER_TREE, tree.root, stage, ...kept, '--', ...argv],
     }),
+    inside: (argv) => ({ name: argv[0] ?? '', argv: [...INSIDE, ...argv] }),
     mkosi: (args, options = {}) => mkosi.command([...mkosiArguments, ...args], options),
     sandboxTree,
     versions: tree.versions,

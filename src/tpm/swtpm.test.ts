@@ -65,8 +65,8 @@ describe.skipIf(toolchain === undefined || !canOpen)('startTpm() (needs namespac
   it('answers on the inherited control channel, and ends with it', async () => {
     const state = join(directory, 'tpm')
     await manufactureTpm(toolchain, state, ['sha256'])
-    await using namespace = await Namespace.open()
-    const tpm = startTpm(toolchain, namespace, state, join(directory, 'tpm.log'))
+    await using namespace = await Namespace.open(toolchain === undefined ? {} : { tools: toolchain })
+    const tpm = startTpm(namespace, state, join(directory, 'tpm.log'))
     tpm.control.write(GET_CAPABILITY)
     const [answer] = (await once(tpm.control, 'data')) as [Buffer]
     const flags = answer.readBigUInt64BE()

@@ -50,14 +50,9 @@ export interface RunningTpm {
 }
 
 /** Starts swtpm on its state; the control channel is an inherited descriptor, so there is no path to wait for. */
-export function startTpm(
-  toolchain: Toolchain,
-  namespace: Namespace,
-  stateDirectory: string,
-  logPath: string,
-): RunningTpm {
+export function startTpm(namespace: Namespace, stateDirectory: string, logPath: string): RunningTpm {
   // biome-ignore format: an option and its value on one line
-  const command = toolchain.command([
+  const command = namespace.tool([
     'swtpm', 'socket',
     '--tpm2',
     '--tpmstate', `dir=${stateDirectory}`,
