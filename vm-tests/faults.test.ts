@@ -6,7 +6,6 @@ import {
   DEFAULT_SPEC,
   eachWritePoint,
   forkMachine,
-  lockTpm,
   type MachineContext,
   type MachineSpec,
   machine,
@@ -14,7 +13,6 @@ import {
   PrivateNetwork,
   type RunningMachine,
   recordedFaults,
-  replaceDisk,
   type WriteRecording,
 } from '../src/machine/index.ts'
 import { runUnchecked } from '../src/system/index.ts'
@@ -316,8 +314,8 @@ describe('time and TPM', () => {
     const halfway = points[points.length >> 1]?.at ?? 0
     const mode = { kind: 'lost', seed: 11 } as const
     const cut = await materialise(recording, halfway, join(stopped.directory, 'cut.qcow2'), { toolchain, mode })
-    await replaceDisk(stopped, cut, toolchain)
-    await lockTpm(stopped, toolchain)
+    await stopped.faults.replaceDisk(cut)
+    await stopped.faults.lockTpm()
     running = scope.use(await stopped.restart())
     expect(await running.booted()).toMatch(/running|degraded/)
     expect(await isLocked()).toBe(true)

@@ -1,11 +1,11 @@
-import { constants, copyFile, link, readdir } from 'node:fs/promises'
+import { constants, copyFile, link, readdir, rename } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { run, unknownName } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
 import type { MachineSpec } from './spec.ts'
 
 /** The disk that the machine starts from, as its files are named. */
-const SYSTEM_DISK_FILE = 'disk'
+export const SYSTEM_DISK_FILE = 'disk'
 
 /**
  * The disks of a machine: its own file `<name>.qcow2` takes what the guest writes; below it lie, in this order, the layers
@@ -88,6 +88,14 @@ export async function continueDisk(
   await linkOrCopy(diskPath(from, disk), join(to, top))
   // Its name alone: layers lie beside each other, wherever the directory goes.
   await makeDisk(toolchain, diskPath(to, disk), { backing: { path: top, format: 'qcow2' } }, signal)
+}
+
+/** Lays a machine's disk over another one, which is not written to. Whatever it was before is gone. */
+export async function layOver(toolchain: Toolchain, path: string, directory: string): Promise<void> {
+  const disk = diskPath(directory, SYSTEM_DISK_FILE)
+  const aside = `${disk}.partial`
+  await makeDisk(toolchain, aside, { backing: { path: resolve(path), format: 'qcow2' } })
+  await rename(aside, disk)
 }
 
 /** Copies a disk that its machine goes on writing to, but not now. */

@@ -6,6 +6,7 @@ import { checkSpec } from './check-spec.ts'
 import { makeDisks } from './disk.ts'
 import type { DiskView } from './disk-view.ts'
 import type { EfiVariables } from './efi-variables.ts'
+import type { StoppedFaults } from './faults/stopped-faults.ts'
 import type { PrivateNetwork } from './network.ts'
 import { powerOn } from './power-on.ts'
 import type { RunningMachine } from './running-machine.ts'
@@ -54,6 +55,8 @@ export interface StoppedMachine extends AsyncDisposable {
   readonly spec: MachineSpec
   readonly name: string
   readonly directory: string
+  /** What can be made to go wrong with it before it is on again. */
+  readonly faults: StoppedFaults
   /** Power on again with everything as it was left. */
   restart(options?: StartOptions): Promise<RunningMachine>
   /** Its EFI variables, to read and to change. */

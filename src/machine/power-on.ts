@@ -94,7 +94,7 @@ export async function powerOn(
     measured: measuredBy(spec),
     isResumed: ramPath !== undefined,
     silenceMs: options.silenceMs,
-    powerOn: (again) => powerOn(spec, context, state, again),
+    powerOn: (again, as) => powerOn(as.spec, context, as.state, again),
   })
   if (ramPath !== undefined) await restoreMemory(qmp, ramPath)
   await options.beforeStart?.(running)

@@ -12,7 +12,7 @@ import { type CommandOutput, checkedOutput, type Guest, type WaitOptions } from 
 import type { GuestProcess } from './guest-process.ts'
 import { firmwareEventLog, type GuestTpm, guestTpm } from './guest-tpm.ts'
 import { type JournalEntry, type JournalOptions, journal } from './journal.ts'
-import type { StartOptions, StoppedMachine } from './machine.ts'
+import type { StoppedMachine } from './machine.ts'
 import { MachineFailure } from './machine-failure.ts'
 import type { MeasuredInput } from './measured-input.ts'
 import { saveMemory } from './migration.ts'
@@ -23,7 +23,7 @@ import { screenshot, sendKey, type } from './screen.ts'
 import { copyState, SNAPSHOT_RAM } from './snapshot.ts'
 import type { MachineSpec } from './spec.ts'
 import type { StateDirectory } from './state-directory.ts'
-import { stoppedMachine } from './stopped-machine.ts'
+import { type PowerOnAgain, stoppedMachine } from './stopped-machine.ts'
 import { failedUnits, unitActive, unitFailed } from './units.ts'
 import { type VarlinkClient, varlink } from './varlink.ts'
 
@@ -41,7 +41,7 @@ interface Parts {
   /** It goes on where another machine was saved: its guest's end of the channel has long spoken. */
   readonly isResumed: boolean
   readonly silenceMs: number | undefined
-  powerOn(options: StartOptions): Promise<RunningMachine>
+  readonly powerOn: PowerOnAgain
 }
 
 /** One power-on. Leaving the scope cuts the power and discards the state, unless it is kept. */

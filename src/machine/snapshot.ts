@@ -2,7 +2,7 @@ import { copyFile, cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BootwrightError } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
-import { continueDisk, copyDisk, diskFiles } from './disk.ts'
+import { continueDisk, copyDisk, diskFiles, SYSTEM_DISK_FILE } from './disk.ts'
 import type { MachineSpec } from './spec.ts'
 
 /** Memory and devices, as QEMU writes them. The rest is named as in a machine's state directory. */
@@ -39,10 +39,22 @@ export async function unpack(
 }
 
 /** Copies what a machine, which stands still, has written: with its memory, a snapshot of it. */
-export async function copyState(state: string, snapshot: string, spec: MachineSpec): Promise<void> {
+export function copyState(state: string, snapshot: string, spec: MachineSpec): Promise<void> {
+  return copyStateOver(state, snapshot, spec, () => copyDisk(SYSTEM_DISK_FILE, state, snapshot))
+}
+
+/** The same with another disk in place of that with the system. */
+export async function copyStateOver(
+  state: string,
+  copy: string,
+  spec: MachineSpec,
+  systemDisk: () => Promise<void>,
+): Promise<void> {
+  const others = diskFiles(spec).filter((disk) => disk !== SYSTEM_DISK_FILE)
   const outcomes = await Promise.allSettled([
-    ...diskFiles(spec).map((disk) => copyDisk(disk, state, snapshot)),
-    ...copyRest(state, snapshot, spec),
+    systemDisk(),
+    ...others.map((disk) => copyDisk(disk, state, copy)),
+    ...copyRest(state, copy, spec),
   ])
   for (const outcome of outcomes) {
     if (outcome.status === 'fulfilled') continue

@@ -1,9 +1,9 @@
 import type { ExtraDisk, MachineSpec, RunningMachine, StoppedMachine } from '../machine/index.ts'
-import type { SceneCloud } from '../scene/index.ts'
 import type { PcrBank } from '../tpm/index.ts'
 import type { CloudDescription } from './cloud-description.ts'
 import type { SharedNetwork } from './shared-network.ts'
 import type { AllowedSymptom } from './symptoms.ts'
+import type { TestCloud } from './test-cloud.ts'
 
 /** A TPM 2.0 with the banks given, or none at all. */
 export type TpmChoice = { readonly banks: readonly PcrBank[] } | 'absent'
@@ -118,7 +118,7 @@ export type TestMachine<Channel extends boolean = true, Tpm extends TpmChoice = 
   [Verb in PowerVerb]: (...args: Parameters<RunningMachine[Verb]>) => Promise<StoppedTestMachine<Channel, Tpm>>
 } & {
   /** The cloud that it is in: its instance, which can change, and the metadata service with its transcript and faults. */
-  readonly cloud: SceneCloud | undefined
+  readonly cloud: TestCloud | undefined
   /**
    * Another machine that goes on from where this one is now, which goes on as well. It has a network, a cloud, disks,
    * variables and a TPM of its own, as they were at that moment.

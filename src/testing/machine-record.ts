@@ -9,6 +9,7 @@ import type { CallLog } from './call-log.ts'
 import { keepEvidence } from './evidence.ts'
 import { observed } from './observed.ts'
 import { type AllowedSymptom, type Symptom, symptomsIn, unexpected } from './symptoms.ts'
+import { type TestCloud, testCloud } from './test-cloud.ts'
 import { within } from './within.ts'
 
 const ANSWER_MS = 20_000
@@ -85,7 +86,7 @@ export class MachineRecord {
     const face = observed(state, {
       log: this.log,
       extras: {
-        cloud: this.parts.scene.cloud,
+        cloud: this.#cloud(),
         fork: (options: ForkChoice = {}) => this.log.record('fork', [options], () => this.parts.fork(this, options)),
       },
       becomes: (next) => {
@@ -104,6 +105,14 @@ export class MachineRecord {
     })
     RECORDS.set(face, this)
     return face
+  }
+
+  /** With each fault written down as if it were a verb of the machine. */
+  #cloud(): TestCloud | undefined {
+    const { cloud } = this.parts.scene
+    if (cloud === undefined) return undefined
+    const made = testCloud(cloud, () => this.#state.directory)
+    return { ...made, fail: (...args) => this.log.record('cloud.fail', args, () => made.fail(...args)) }
   }
 
   /** The scope of a state was left. The machine stops where it is; it ends with the test. */

@@ -11,7 +11,7 @@ import {
 } from '../../formats/index.ts'
 import { BootwrightError, quote, runUnchecked } from '../../system/index.ts'
 import type { Toolchain } from '../../toolchain/index.ts'
-import { makeDisk } from '../disk.ts'
+import { layOver, makeDisk } from '../disk.ts'
 import type { StoppedMachine } from '../machine.ts'
 import { recordFault } from './fault-record.ts'
 import type { RecordedWrites } from './write-recording.ts'
@@ -68,10 +68,7 @@ export async function replaceDisk(
   toolchain: Toolchain,
 ): Promise<void> {
   await recordFault(stopped.directory, 'disk replaced', { path })
-  const disk = join(stopped.directory, 'disk.qcow2')
-  const aside = `${disk}.partial`
-  await makeDisk(toolchain, aside, { backing: { path: resolve(path), format: 'qcow2' } })
-  await rename(aside, disk)
+  await layOver(toolchain, path, stopped.directory)
 }
 
 /**
