@@ -107,7 +107,9 @@ describe('machines', () => {
     verify.kill(name)
     expect(await ended).toEqual([130, null])
     expect(said).toContain(`Interrupted by ${name}`)
-    expect(await readdir(STATES).catch(() => [])).toEqual(states)
+    // It may have cleared up what an earlier run had to leave.
+    const left = await readdir(STATES).catch(() => [])
+    expect(left.filter((state) => !states.includes(state))).toEqual([])
     expect(await traces()).toEqual(before)
   })
 
