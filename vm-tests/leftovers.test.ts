@@ -90,7 +90,7 @@ describe('machines', () => {
   it.for(['SIGINT', 'SIGTERM'] as const)('leave nothing behind when `bootwright verify` gets %s', async (name) => {
     await builtImage('minimal')
     const before = await traces()
-    const states = await readdir(STATES).catch(() => [])
+    const states: string[] = await readdir(STATES).catch(() => [])
     const verify = spawn(join(CHECKOUT, 'bootwright'), ['verify', 'minimal', '--cloud', 'none'], {
       stdio: ['ignore', 'ignore', 'pipe'],
     })
