@@ -12,6 +12,12 @@ import { builtImage, CHECKOUT, hostAccelerator, plainFirmware, STATES, tools } f
 /** The whole hundred takes minutes: it is part of `./bootwright test --all`. */
 const STARTS = process.env.BOOTWRIGHT_TEST_ALL === '1' ? 100 : 8
 
+/** What a look around sees of a machine that runs: it would also see what is left of one. */
+const SEEN = {
+  processes: expect.arrayContaining(['qemu-system', 'swtpm', 'dnsmasq'].map((name) => expect.stringContaining(name))),
+  namespaces: [expect.stringMatching(/^net:/)],
+}
+
 let directory: string
 let spec: MachineSpec
 
@@ -39,20 +45,25 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
-/** Everything a machine could leave behind, as far as this process may see it. */
+/**
+ * Everything a machine could leave behind, as far as this process may see it. Others may have machines on this host as
+ * well: a process is one of ours when its command line or, as all inherit our TMPDIR, its environment names the directory.
+ * Namespaces and sockets are there only while a process or a mount holds them.
+ */
 async function traces(): Promise<Record<string, string[]>> {
   const processes: string[] = []
   const namespaces = new Set<string>()
-  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    const line = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ')
-    if (line.includes(directory)) processes.push(line.slice(0, 200))
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && name !== String(process.pid))) {
+    const [line, environment] = await Promise.all(
+      ['cmdline', 'environ'].map((name) => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '')),
+    )
+    if (!`${line}\0${environment}`.includes(directory)) continue
+    processes.push((line ?? '').replaceAll('\0', ' ').slice(0, 200))
     const namespace = await readlink(`/proc/${pid}/ns/net`).catch(() => undefined)
     if (namespace !== undefined) namespaces.add(namespace)
   }
   const mounts = (await readFile('/proc/self/mounts', 'utf8')).trim().split('\n')
-  const sockets = (await readFile('/proc/self/net/unix', 'utf8'))
-    .split('\n')
-    .filter((line) => line.includes('bootwright'))
+  const sockets = (await readFile('/proc/self/net/unix', 'utf8')).split('\n').filter((line) => line.includes(directory))
   return {
     processes,
     mounts,
@@ -82,6 +93,7 @@ describe('machines', () => {
       })
       await using running = await configured.start()
       expect((await running.qmp.execute('query-status')).running).toBe(true)
+      if (turn === 0) expect(await traces()).toMatchObject(SEEN)
       await rm(logs, { recursive: true })
     }
     expect(await traces()).toEqual(before)
