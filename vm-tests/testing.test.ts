@@ -1,7 +1,9 @@
 import { describe } from 'vitest'
 import { aws, expect, test } from '../src/testing/vitest.ts'
 
-const shared = test.extend('machine', { scope: 'file' }, ({ bootForFile }) => bootForFile('minimal'))
+const shared = test
+  .extend('machine', { scope: 'file' }, ({ bootForFile }) => bootForFile('minimal'))
+  .extend('elder', { scope: 'worker' }, ({ bootForWorker }) => bootForWorker('minimal'))
 
 describe('a test with machines', () => {
   test('has one that has booted, and asks it things', async ({ boot }) => {
@@ -59,5 +61,15 @@ describe('a machine of a file', () => {
 
   shared('and is the same for the next', async ({ machine }) => {
     expect(await machine.run(['cat', '/run/mark'])).toPrint('of the first')
+  })
+
+  shared('is another one than that of the worker', async ({ machine, elder }) => {
+    expect((await elder.runUnchecked(['test', '-e', '/run/mark'])).exitCode).toBe(1)
+    await elder.writeFile('/run/mark', 'of the worker')
+    expect(await machine.run(['cat', '/run/mark'])).toPrint('of the first')
+  })
+
+  shared('which is there for the next test as well', async ({ elder }) => {
+    expect(await elder.run(['cat', '/run/mark'])).toPrint('of the worker')
   })
 })

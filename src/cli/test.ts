@@ -143,7 +143,7 @@ async function runVitest(filters: readonly string[], options: TestOptions, signa
       ...(options.shard === undefined ? [] : [`--shard=${options.shard}`]),
       ...(options.retries === 0 ? [] : [`--retry=${options.retries}`]),
       // One person can only watch one machine.
-      ...(isWatched ? ['--no-file-parallelism'] : []),
+      ...(isWatched ? ['--no-file-parallelism'] : workers(options)),
       // A filter or a part may leave nothing: that is said by the counts.
       ...(options.shard === undefined ? [] : ['--passWithNoTests']),
       '--reporter=default',
@@ -169,6 +169,12 @@ async function runVitest(filters: readonly string[], options: TestOptions, signa
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
+}
+
+/** As many files at once as may have machines. Our own units, which have none, run as the configuration says. */
+function workers({ jobs: text }: TestOptions): string[] {
+  const jobs = parseJobs(text)
+  return jobs === undefined || PROJECT.directory === CHECKOUT ? [] : [`--maxWorkers=${jobs}`]
 }
 
 /** The Vitest of the project: its tests must meet the one that runs them. */

@@ -18,6 +18,7 @@ import { describedInstance } from './cloud-description.ts'
 import { keepEvidence } from './evidence.ts'
 import { MachineRecord, type RecordParts } from './machine-record.ts'
 import { reserveRoom } from './room.ts'
+import { workerName } from './run-id.ts'
 import type { SharedNetwork } from './shared-network.ts'
 import type { Workbench } from './workbench.ts'
 
@@ -26,6 +27,8 @@ export interface BootContext {
   readonly workbench: Workbench
   /** The test, as the queue for room names it. */
   readonly owner: string
+  /** Whether the machine outlives the test that wants it. */
+  readonly isShared: boolean
   /** Evidence of this machine, and logs of its network. */
   readonly directory: string
   /** Unique among the machines that run on this host. */
@@ -174,6 +177,8 @@ async function surround(
     await reserveRoom({
       cache: settings.cache,
       owner: context.owner,
+      worker: workerName(),
+      isShared: context.isShared,
       memoryMiB: spec.memoryMiB,
       cores: spec.cores,
       jobs: settings.jobs,

@@ -4,6 +4,7 @@ import { listImages } from '../image/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { Boot, BootOptions } from './boot-options.ts'
 import { checkImage } from './names.ts'
+import { workerName } from './run-id.ts'
 import { readSettings } from './settings.ts'
 import type { SharedNetwork } from './shared-network.ts'
 import { TestScope } from './test-scope.ts'
@@ -21,6 +22,8 @@ const DEFAULT_FIRMWARE = 'plain'
  * - `boot(image, options)` starts a machine of this test; all of them end with it.
  * - `bootForFile(image, options)` starts one that all tests of the file share; it ends with the file. A fixture of scope
  *   `file` gives it a name: `test.extend('web', { scope: 'file' }, ({ bootForFile }) => bootForFile('cloud'))`.
+ * - `bootForWorker(image, options)` starts one for all files that a worker of Vitest runs. With Vitest's `isolate`, which is
+ *   on without a word, each file has a worker of its own.
  * - `openNetwork()` makes a network for several machines of this test: `boot('minimal', { network, name: 'web-1' })`.
  * - `image`, `cloud` and `firmware` are what `bootwright test --image … --cloud … --firmware …` chose, for tests that run
  *   with any: the project's only or default image, no cloud, and the firmware `plain` otherwise.
@@ -47,23 +50,25 @@ export const test = base
   })
   .extend('cloud', { scope: 'worker' }, ({ workbench }): string | undefined => workbench.settings.cloud)
   .extend('firmware', { scope: 'worker' }, ({ workbench }): string => workbench.settings.firmware ?? DEFAULT_FIRMWARE)
-  .extend('fileMachines', { scope: 'file' }, (): FileMachines => ({ scope: undefined, errors: [] }))
-  .extend('fileWatch', { auto: true }, ({ task, fileMachines }, { onCleanup }): void => {
+  .extend('fileMachines', { scope: 'file' }, (): SharedMachines => ({ scope: undefined, errors: [] }))
+  .extend('workerMachines', { scope: 'worker' }, (): SharedMachines => ({ scope: undefined, errors: [] }))
+  .extend('sharedWatch', { auto: true }, ({ task, fileMachines, workerMachines }, { onCleanup }): void => {
     const errorsBefore = task.result?.errors?.length ?? 0
     onCleanup(async () => {
       if (task.result?.state !== 'fail') return
       const errors = (task.result.errors ?? []).slice(errorsBefore)
-      fileMachines.errors.push(...errors)
-      await fileMachines.scope?.tell(errors)
+      for (const machines of [fileMachines, workerMachines]) {
+        machines.errors.push(...errors)
+        await machines.scope?.tell(errors)
+      }
     })
   })
   .extend('bootForFile', { scope: 'file' }, ({ workbench, fileMachines }, { onCleanup }): Boot => {
     const path = relative(workbench.settings.project.directory, expect.getState().testPath ?? 'file')
-    const { signal } = new AbortController()
-    const scope = new TestScope({ workbench, testName: path, attempt: 0, signal, notice: say })
-    fileMachines.scope = scope
-    onCleanup(() => scope.end({ isFailed: fileMachines.errors.length > 0, errors: fileMachines.errors }))
-    return bootIn(scope)
+    return bootShared(workbench, path, fileMachines, onCleanup)
+  })
+  .extend('bootForWorker', { scope: 'worker' }, ({ workbench, workerMachines }, { onCleanup }): Boot => {
+    return bootShared(workbench, workerName(), workerMachines, onCleanup)
   })
   .extend('machines', ({ workbench, task, signal, annotate }, { onCleanup }): TestScope => {
     const errorsBefore = task.result?.errors?.length ?? 0
@@ -71,6 +76,7 @@ export const test = base
       workbench,
       testName: fullName(task),
       attempt: task.result?.retryCount ?? 0,
+      isShared: false,
       signal,
       notice: (text) => {
         // Reporters show annotations with a test that failed, or not at all.
@@ -92,10 +98,23 @@ export const test = base
         machines.openNetwork(),
   )
 
-/** Machines that the tests of a file share, and what has gone wrong in these. */
-interface FileMachines {
+/** Machines that several tests share, and what has gone wrong in these. */
+interface SharedMachines {
   scope: TestScope | undefined
   readonly errors: { message: string }[]
+}
+
+function bootShared(
+  workbench: Workbench,
+  testName: string,
+  machines: SharedMachines,
+  onCleanup: (end: () => Promise<void>) => void,
+): Boot {
+  const { signal } = new AbortController()
+  const scope = new TestScope({ workbench, testName, attempt: 0, isShared: true, signal, notice: say })
+  machines.scope = scope
+  onCleanup(() => scope.end({ isFailed: machines.errors.length > 0, errors: machines.errors }))
+  return bootIn(scope)
 }
 
 function bootIn(scope: TestScope): Boot {

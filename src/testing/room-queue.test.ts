@@ -5,7 +5,16 @@ const capacity: Capacity = { memoryMiB: 4_000, cores: 4, jobs: undefined }
 let last = 0
 const ticket = (changes: Partial<Ticket> = {}): Ticket => {
   const number = ++last
-  return { number, owner: `test ${number}`, memoryMiB: 1_000, cores: 2, isGranted: false, ...changes }
+  return {
+    number,
+    owner: `test ${number}`,
+    worker: `worker ${number}`,
+    isShared: false,
+    memoryMiB: 1_000,
+    cores: 2,
+    isGranted: false,
+    ...changes,
+  }
 }
 const held = (changes: Partial<Ticket> = {}) => ticket({ isGranted: true, ...changes })
 const kind = (tickets: readonly Ticket[], mine: Ticket, room = capacity) => decide([...tickets, mine], mine, room).kind
@@ -59,6 +68,17 @@ describe('decide()', () => {
     expect(kind([first, held({ owner: 'pair', cores: 4 })], ticket({ cores: 1 }), { ...capacity, cores: 5 })).toBe(
       'grant',
     )
+  })
+
+  it('lets a test whose worker has a machine for all tests have its own first', () => {
+    const shared = held({ owner: 'file', worker: 'w', isShared: true, cores: 4 })
+    const waiting = ticket()
+    expect(kind([shared, waiting], ticket({ worker: 'w' }))).toBe('grant')
+    // The same when the test had its own before.
+    expect(kind([held({ worker: 'w', cores: 4 }), waiting], ticket({ worker: 'w', isShared: true }))).toBe('grant')
+    // Concurrent tests share nothing but the worker.
+    expect(kind([held({ worker: 'w', cores: 4 })], ticket({ worker: 'w' }))).toBe('wait')
+    expect(kind([{ ...shared, memoryMiB: 3_500 }], ticket({ worker: 'w' }))).toBe('refuse')
   })
 
   it('lets the second one wait while somebody else may end, and refuses it when all wait for each other', () => {

@@ -12,6 +12,10 @@ export interface Ticket {
   readonly number: number
   /** Who asks: machines of one test have the same. */
   readonly owner: string
+  /** Where the owner runs: its tests come one after the other, unless they are concurrent. */
+  readonly worker: string
+  /** Whether the machine is there for all tests of the worker. */
+  readonly isShared: boolean
   readonly memoryMiB: number
   readonly cores: number
   readonly isGranted: boolean
@@ -28,7 +32,8 @@ export type Decision =
  * never starved by small ones.
  *
  * A test that has room already and wants more for a second machine goes first, and shares its cores, because others wait
- * for it to end; memory is never given twice. Two such tests that wait for each other are told, not left waiting.
+ * for it to end; so does one whose worker has a machine for all of its tests, which does not end before they do. Memory is
+ * never given twice. Two such tests that wait for each other are told, not left waiting.
  */
 export function decide(tickets: readonly Ticket[], mine: Ticket, capacity: Capacity): Decision {
   if (mine.memoryMiB > capacity.memoryMiB) {
@@ -38,12 +43,12 @@ export function decide(tickets: readonly Ticket[], mine: Ticket, capacity: Capac
   const granted = tickets.filter(({ isGranted, number }) => isGranted && number !== mine.number)
   const freeMiB = capacity.memoryMiB - sum(granted, 'memoryMiB')
   const needs = `it needs ${mine.memoryMiB} MiB, ${freeMiB} MiB are free`
-  const own = granted.filter(({ owner }) => owner === mine.owner)
+  const own = granted.filter((ticket) => belongs(ticket, mine))
   if (own.length > 0) {
     if (mine.memoryMiB <= freeMiB) return { kind: 'grant' }
-    const others = new Set(granted.map(({ owner }) => owner).filter((owner) => owner !== mine.owner))
-    const stuck = new Set(tickets.filter(({ isGranted }) => !isGranted).map(({ owner }) => owner))
-    const isHopeless = [...others].every((owner) => stuck.has(owner))
+    const others = granted.filter((ticket) => !belongs(ticket, mine))
+    const waiting = tickets.filter(({ isGranted, number }) => !isGranted && number !== mine.number)
+    const isHopeless = others.every((other) => waiting.some((ticket) => belongs(other, ticket)))
     return isHopeless
       ? { kind: 'refuse', reason: `all tests that have machines wait for room for more: ${needs}` }
       : { kind: 'wait', reason: needs }
@@ -62,6 +67,11 @@ export function decide(tickets: readonly Ticket[], mine: Ticket, capacity: Capac
   return mine.cores <= freeCores
     ? { kind: 'grant' }
     : { kind: 'wait', reason: `it needs ${mine.cores} cores, ${Math.max(0, freeCores)} are free` }
+}
+
+/** Whether what was granted does not end before the other wish is granted. */
+function belongs(granted: Ticket, { owner, worker, isShared }: Ticket): boolean {
+  return granted.owner === owner || (granted.worker === worker && (granted.isShared || isShared))
 }
 
 /** Machines of one test share the cores of its largest. */

@@ -18,7 +18,7 @@ afterEach(() => rm(cache.directory, { recursive: true, force: true }))
 function wish(owner: string, changes: Partial<RoomWish> = {}): RoomWish {
   // Overhead is counted too: two machines of 800 MiB fill 2000 MiB.
   const measure = async () => ({ memoryMiB: 2_000, cores: 8 })
-  return { cache, owner, memoryMiB: 800, cores: 1, measure, ...changes }
+  return { cache, owner, worker: owner, isShared: false, memoryMiB: 800, cores: 1, measure, ...changes }
 }
 
 describe('reserveRoom()', () => {

@@ -10,6 +10,10 @@ export interface RoomWish {
   readonly cache: Cache
   /** Who asks; machines of one test have the same owner. */
   readonly owner: string
+  /** The process or thread that asks. */
+  readonly worker: string
+  /** Whether the machine is there for all tests of the worker. */
+  readonly isShared: boolean
   readonly memoryMiB: number
   readonly cores: number
   /** How many tests may have machines at once; undefined: as memory and cores allow. */
@@ -51,6 +55,8 @@ export async function reserveRoom(wish: RoomWish): Promise<AsyncDisposable> {
       const ticket: StoredTicket = {
         number: Math.max(0, ...tickets.map(({ number }) => number)) + 1,
         owner: wish.owner,
+        worker: wish.worker,
+        isShared: wish.isShared,
         memoryMiB: wish.memoryMiB + OVERHEAD_MIB,
         cores: wish.cores,
         isGranted: false,

@@ -1,8 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { threadId } from 'node:worker_threads'
 
 /** The name of a run: it sorts by time. The same shape as those of `bootwright verify`. */
 export function makeRunId(now: Date): string {
   return `${now.toISOString().replaceAll(/[-:]|\.\d+/g, '')}-${randomBytes(2).toString('hex')}`
+}
+
+/** The process or thread that runs tests, unique on this host while it lives. */
+export function workerName(): string {
+  return `worker ${process.pid}-${threadId}`
 }
 
 const SLUG_CHARACTERS = 80

@@ -25,6 +25,8 @@ export interface TestScopeOptions {
   readonly testName: string
   /** Counts the attempts of the same test, from 0. */
   readonly attempt: number
+  /** Whether several tests have these machines. */
+  readonly isShared: boolean
   readonly signal: AbortSignal
   notice(text: string): void
 }
@@ -75,12 +77,13 @@ export class TestScope {
 
   /** What the next machine of the test is started with. */
   #context(image: string): BootContext {
-    const { workbench, testName, signal } = this.#options
+    const { workbench, testName, isShared, signal } = this.#options
     const log = new CallLog()
     this.#logs.push(log)
     return {
       workbench,
       owner: `${testName} (process ${process.pid})`,
+      isShared,
       directory: machineDirectory(this.directory, ++this.#count),
       name: `${workbench.settings.runId}-${randomBytes(4).toString('hex')}`,
       signal,
