@@ -29,6 +29,14 @@ test('holds, and the complaint is allowed', async ({ boot }) => {
   await machine.run(kmsg('WARNING: CPU: 0 PID: 1 at kernel/made-up.c:1 nothing+0x0/0x0'))
 })
 
+test('holds, but a program crashes and another tells of a bug', async ({ boot }) => {
+  await using machine = await boot('cloud')
+  await machine.runUnchecked(['sh', '-c', 'ulimit -c unlimited; kill -SEGV $$'])
+  const report = '==17==ERROR: AddressSanitizer: heap-use-after-free on address 0x602000000010'
+  await machine.run(['systemd-cat', 'echo', report])
+  await expect.poll(async () => (await machine.run(['journalctl', '--identifier=systemd-coredump'])).stdout).toContain('dumped core')
+})
+
 test('measures something more', async ({ boot }) => {
   await using machine = await boot('minimal')
   await machine.run(['/usr/lib/systemd/systemd-pcrextend', '--pcr=11', 'surprise'])
@@ -53,13 +61,14 @@ let project: OtherProject
 let run: { exitCode: number; output: string }
 
 beforeAll(async () => {
-  project = await OtherProject.make({
+  const files = {
     'package.json': '{ "type": "module" }',
     'vm-tests/failing.test.js': TESTS,
     'quarantine.json': JSON.stringify(QUARANTINE),
-  })
+  }
+  project = await OtherProject.make(files, ['minimal', 'cloud'])
   await symlink(join(CHECKOUT, 'node_modules'), project.path('node_modules'))
-  const options = ['--retries', '1', '--cloud', 'aws', '--jobs', '1']
+  const options = ['--retries', '1', '--image', 'minimal', '--cloud', 'aws', '--jobs', '1']
   run = await project.run(process.execPath, join(CHECKOUT, 'src/cli/main.ts'), 'test', ...options)
 })
 
@@ -77,7 +86,7 @@ const steady = (text: string) =>
 
 describe('bootwright test', () => {
   it('ends with the counts', () => {
-    expect(run.output.trimEnd().split('\n').at(-1)).toBe('3 passed, 3 failed, 1 skipped')
+    expect(run.output.trimEnd().split('\n').at(-1)).toBe('3 passed, 4 failed, 1 skipped')
     expect(run.exitCode).toBe(1)
   })
 
@@ -103,6 +112,8 @@ describe('bootwright test', () => {
     const evidence = await project.evidence()
     const directories = new Set(evidence.map((name) => name.split('/')[0]))
     expect([...directories].sort()).toEqual([
+      'vm-tests-failing.test.js-holds-but-a-program-crashes-and-another-tells-of-a-bug',
+      'vm-tests-failing.test.js-holds-but-a-program-crashes-and-another-tells-of-a-bug-attempt-2',
       'vm-tests-failing.test.js-holds-but-the-kernel-complains',
       'vm-tests-failing.test.js-holds-but-the-kernel-complains-attempt-2',
       'vm-tests-failing.test.js-measures-something-more',
@@ -136,6 +147,18 @@ describe('bootwright test', () => {
       'The assertions held, but the guest showed a symptom: WARNING: CPU: 0 PID: 1 at kernel/made-up.c:1',
     )
     expect(about('holds, and the complaint is allowed')).toBe('')
+  })
+
+  it('fails a test whose guest dumped a core or printed the report of a sanitizer, and keeps the core and its stack', async () => {
+    const text = about('holds, but a program crashes and another tells of a bug')
+    expect(text).toMatch(/coredump: Process \d+ \(sh\) of user 0 (?:terminated abnormally|dumped core)/)
+    expect(text).toContain('sanitizer: ==17==ERROR: AddressSanitizer: heap-use-after-free')
+    const directory = 'vm-tests-failing.test.js-holds-but-a-program-crashes-and-another-tells-of-a-bug/'
+    const cores = (await project.evidence()).filter((name) => name.startsWith(`${directory}core.sh.`))
+    expect(cores).toHaveLength(1)
+    expect(await project.readEvidence(`${directory}coredumps.txt`)).toMatch(
+      /Stack trace of thread \d+:\n\s+#0 +0x[0-9a-f]+/,
+    )
   })
 
   it('tells what was measured instead', () => {

@@ -23,15 +23,20 @@ export class OtherProject implements AsyncDisposable {
     this.directory = directory
   }
 
-  /** With the image `minimal`, which is the one of this checkout and so is not built again. */
-  static async make(files: Readonly<Record<string, string>> = {}): Promise<OtherProject> {
-    const { directory: built } = await builtImage('minimal')
+  /** With images of this checkout, which are not built again. */
+  static async make(
+    files: Readonly<Record<string, string>> = {},
+    images: readonly string[] = ['minimal'],
+  ): Promise<OtherProject> {
     await mkdir(cacheDirectory(), { recursive: true })
     const project = new OtherProject(await mkdtemp(join(cacheDirectory(), 'other-project-')))
-    await cp(join(CHECKOUT, 'images/minimal'), project.path('images/minimal'), { recursive: true })
     await cp(join(CHECKOUT, 'mkosi.conf.d'), project.path('mkosi.conf.d'), { recursive: true })
     await mkdir(project.path('out'))
-    await symlink(dirname(built), project.path('out/minimal'))
+    for (const image of images) {
+      const { directory: built } = await builtImage(image)
+      await cp(join(CHECKOUT, 'images', image), project.path('images', image), { recursive: true })
+      await symlink(dirname(built), project.path('out', image))
+    }
     for (const [name, text] of Object.entries(files)) await project.write(name, text)
     return project
   }
