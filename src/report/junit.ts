@@ -1,3 +1,4 @@
+import { eventCounts } from './event-counts.ts'
 import type { CheckReport, RunReport } from './run-report.ts'
 
 /** The report as JUnit XML, in the shape that CI systems read: one test suite, one test case a check. */
@@ -25,7 +26,7 @@ export function junitXml(report: RunReport): string {
 
 function testCase(image: string, check: CheckReport): string {
   const head = `    <testcase classname="${xml(image)}" name="${xml(`${check.id}: ${check.title}`)}" time="${seconds(check.durationMs)}">`
-  const evidence = xml(check.evidence.join('\n'))
+  const evidence = xml([...check.evidence, ...countLines(check)].join('\n'))
   const outcome =
     check.status === 'failed'
       ? `      <failure message="${xml(failureMessage(check))}">${evidence}</failure>\n`
@@ -33,6 +34,12 @@ function testCase(image: string, check: CheckReport): string {
         ? `      <skipped message="${xml(check.evidence.join('; '))}"/>\n`
         : `      <system-out>${evidence}</system-out>\n`
   return `${head}\n${outcome}    </testcase>`
+}
+
+function countLines({ counts = {} }: CheckReport): string[] {
+  return eventCounts(counts).map(
+    ({ pcr, predicted, actual, unknown }) => `PCR ${pcr}: ${predicted} predicted, ${actual} actual, ${unknown} unknown`,
+  )
 }
 
 function failureMessage(check: CheckReport): string {

@@ -1,3 +1,5 @@
+import type { FindingCounts } from '../measure/index.ts'
+
 /** Version of the JSON below; it grows when a reader of the old one could misunderstand the new one. */
 export const REPORT_SCHEMA = 1
 
@@ -19,6 +21,8 @@ export interface CheckReport {
   /** Stable code of the error that ended the check, if one did. */
   readonly code?: string
   readonly hint?: string
+  /** Of a check that looks at single measurements: what became of them, by PCR. */
+  readonly counts?: Readonly<Record<string, FindingCounts>>
   readonly durationMs: number
 }
 

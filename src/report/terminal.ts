@@ -1,4 +1,5 @@
 import { styleText } from 'node:util'
+import { type EventCounts, eventCounts } from './event-counts.ts'
 import { printable } from './printable.ts'
 import { type CheckReport, type RunReport, runHolds } from './run-report.ts'
 
@@ -25,6 +26,7 @@ export function terminalSummary(report: RunReport, options: TerminalOptions): st
     const mark = paint(COLORS[check.status], MARKS[check.status])
     lines.push(`  ${mark} ${check.title.padEnd(width)}  ${paint('dim', firstFact(check))}`)
     if (check.status === 'failed') lines.push(...failureLines(check).map((line) => `      ${line}`))
+    if (check.counts !== undefined) lines.push(...countLines(check.counts).map((line) => paint('dim', `      ${line}`)))
   }
   for (const { title, reason } of report.notRun)
     lines.push(`  ${paint('yellow', '·')} ${title}: not run, ${printable(reason)}`)
@@ -56,4 +58,17 @@ function failureLines(check: CheckReport): string[] {
     ...check.evidence,
     ...(check.hint === undefined ? [] : [`hint      ${check.hint}`]),
   ].flatMap((fact) => fact.split('\n').map(printable))
+}
+
+/** A column a PCR. */
+function countLines(counts: NonNullable<CheckReport['counts']>): string[] {
+  const columns = eventCounts(counts)
+  const row = (title: string, value: (column: EventCounts) => number): string =>
+    title.padEnd(9) + columns.map((column) => String(value(column)).padStart(4)).join('')
+  return [
+    row('PCR', ({ pcr }) => pcr),
+    row('predicted', ({ predicted }) => predicted),
+    row('actual', ({ actual }) => actual),
+    row('unknown', ({ unknown }) => unknown),
+  ]
 }

@@ -59,6 +59,8 @@ const IMA: PredictedEvent = {
     kind: 'unknown',
     why: 'the kernel may have IMA, which measures PCR 0 to 9 there, and what its policy says',
   },
+  // Its records are in a log of its own.
+  standsFor: 'anything',
 }
 
 /** QEMU gives the disk of the image the first free slot. */

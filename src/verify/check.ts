@@ -1,5 +1,6 @@
 import type { MetadataService } from '../cloud/index.ts'
 import type { RunningMachine } from '../machine/index.ts'
+import type { FindingCounts } from '../measure/index.ts'
 import type { CheckStatus } from '../report/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { GuestFacts } from './guest-facts.ts'
@@ -27,6 +28,8 @@ export interface CheckResult {
   readonly expected?: string
   readonly found?: string
   readonly hint?: string
+  /** Of a check that looks at single measurements: what became of them, by PCR. */
+  readonly counts?: Readonly<Record<string, FindingCounts>>
 }
 
 /** One named claim about a machine, with evidence, that can fail. */

@@ -546,6 +546,7 @@ describe('the prediction of the firmware and the recorded boots', () => {
     )
     expect(summarizeFindings(findings).get(1)).toEqual({
       predicted: 4,
+      actual: 12,
       equal: 1,
       different: 0,
       missing: 0,
@@ -581,6 +582,7 @@ describe('hostile logs', () => {
     if (one === undefined) throw new Error('no record')
     expect(statuses(compareEvents(predicted, actual.with(70_000, one), ['sha256']))).toEqual({
       predicted: 100_000,
+      actual: 100_000,
       equal: 99_999,
       different: 1,
     })
@@ -592,10 +594,12 @@ describe('hostile logs', () => {
     const predicted = eventsAsPredicted(many(5_000, 0))
     expect(statuses(compareEvents(predicted, many(5_000, 30_000), ['sha256']))).toEqual({
       predicted: 5_000,
+      actual: 5_000,
       different: 5_000,
     })
     expect(statuses(compareEvents(predicted, many(5_001, 30_000), ['sha256']))).toEqual({
       predicted: 5_000,
+      actual: 5_001,
       missing: 5_000,
       unexpected: 5_001,
     })

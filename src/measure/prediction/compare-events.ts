@@ -25,8 +25,8 @@ export interface EventFinding {
   readonly cause: string
 }
 
-/** How many findings of each kind a PCR has; `predicted` counts the events, each once. */
-export type FindingCounts = Readonly<Record<FindingStatus | 'predicted', number>>
+/** How many findings of each kind a PCR has; `predicted` and `actual` count the events and the records, each once. */
+export type FindingCounts = Readonly<Record<FindingStatus | 'predicted' | 'actual', number>>
 
 /** Pairs of one predicted event and one record that are looked at, in all: real boots take less than a thousandth. */
 const MAX_PAIRS = 16_000_000
@@ -60,11 +60,20 @@ export function compareEvents(
 
 /** By PCR, in ascending order; `status` of findings that agree is counted as well. */
 export function summarizeFindings(findings: readonly EventFinding[]): ReadonlyMap<number, FindingCounts> {
-  const counts = new Map<number, Record<FindingStatus | 'predicted', number>>()
-  for (const [index, { pcr, status, predicted }] of findings.entries()) {
-    const ofPcr = counts.get(pcr) ?? { predicted: 0, equal: 0, different: 0, missing: 0, unexpected: 0, unknown: 0 }
+  const counts = new Map<number, Record<FindingStatus | 'predicted' | 'actual', number>>()
+  for (const [index, { pcr, status, predicted, actual }] of findings.entries()) {
+    const ofPcr = counts.get(pcr) ?? {
+      predicted: 0,
+      actual: 0,
+      equal: 0,
+      different: 0,
+      missing: 0,
+      unexpected: 0,
+      unknown: 0,
+    }
     counts.set(pcr, ofPcr)
     ofPcr[status]++
+    if (actual !== undefined) ofPcr.actual++
     const isFurther = predicted?.standsFor !== undefined && predicted === findings[index - 1]?.predicted
     if (predicted !== undefined && !isFurther) ofPcr.predicted++
   }

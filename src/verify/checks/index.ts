@@ -1,6 +1,7 @@
 import type { Check } from '../check.ts'
 import { cloudRecognised, imdsCredentials, imdsHostname } from './cloud.ts'
 import { eventLogReplays } from './event-log.ts'
+import { eventsAsPredicted } from './events.ts'
 import { failedUnits } from './failed-units.ts'
 import { journalErrors } from './journal-errors.ts'
 import { pcr11 } from './pcr-11.ts'
@@ -17,6 +18,7 @@ export const CHECKS: readonly Check[] = [
   eventLogReplays,
   pcr11,
   pcrs,
+  eventsAsPredicted,
   cloudRecognised,
   imdsHostname,
   imdsCredentials,
