@@ -1,5 +1,15 @@
 import { describe } from 'vitest'
+import type { RunningMachine } from '../src/machine/index.ts'
+import { replay } from '../src/measure/index.ts'
 import { aws, expect, test } from '../src/testing/vitest.ts'
+
+/** What the commands lead to that the host saw. */
+async function seenFromHost(
+  machine: Pick<RunningMachine, 'observedBoot'>,
+): Promise<ReadonlyMap<number, string> | undefined> {
+  const { extends: extended, startupLocality } = await machine.observedBoot()
+  return replay(extended, ['sha256'], { startupLocality }).values.get('sha256')
+}
 
 const shared = test
   .extend('machine', { scope: 'file' }, ({ bootForFile }) => bootForFile('minimal'))
@@ -50,6 +60,24 @@ describe('a test with machines', () => {
       kernelCommandLine: ['root=/dev/none', 'rdinit=/bin/false'],
     })
     await expect(machine).toRefuseBoot({ by: 'kernel', because: /Kernel panic/ })
+  })
+})
+
+describe('the TPM of a machine, seen from the host', () => {
+  test('has the PCRs of the guest, from power-on to a fork and on', async ({ boot }) => {
+    await using machine = await boot('minimal')
+    await machine.run(['/usr/lib/systemd/systemd-pcrextend', '--pcr=23', 'application'])
+    expect(await seenFromHost(machine)).toEqual(await machine.tpm.readPcrs())
+  })
+
+  test('is not what a lying guest shows', async ({ boot }) => {
+    await using machine = await boot('minimal')
+    const honest = await machine.tpm.readPcrs()
+    await machine.writeFile('/run/7', `${'AB'.repeat(32)}\n`)
+    await machine.run(['mount', '--bind', '/run/7', '/sys/class/tpm/tpm0/pcr-sha256/7'])
+    const shown = await machine.tpm.readPcrs()
+    expect(shown.get(7)).toBe('ab'.repeat(32))
+    expect(await seenFromHost(machine)).toEqual(honest)
   })
 })
 

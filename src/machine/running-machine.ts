@@ -1,7 +1,9 @@
+import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { BootwrightError, type NamespacedProcess } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
+import { type ObservedBoot, observedBoot } from '../tpm/index.ts'
 import { BootWatch } from './boot-watch.ts'
 import { GuestChannel, type GuestResult, type GuestRunOptions } from './channel.ts'
 import { ConsoleLog } from './console.ts'
@@ -20,7 +22,7 @@ import { type KexecOptions, kexec, reboot, softReboot } from './power.ts'
 import { CHANNEL_DEVICE } from './qemu-command.ts'
 import type { Qmp } from './qmp.ts'
 import { screenshot, sendKey, type } from './screen.ts'
-import { copyState, SNAPSHOT_RAM } from './snapshot.ts'
+import { copyState, SNAPSHOT_RAM, TPM_LOG } from './snapshot.ts'
 import type { MachineSpec } from './spec.ts'
 import type { StateDirectory } from './state-directory.ts'
 import { type PowerOnAgain, stoppedMachine } from './stopped-machine.ts'
@@ -183,6 +185,15 @@ export class RunningMachine implements Guest, AsyncDisposable {
   /** The firmware's event log as bytes, for `parseEventLog`. */
   eventLog(): Promise<Buffer> {
     return firmwareEventLog(this)
+  }
+
+  /**
+   * What the TPM did to its PCRs in this boot, by the commands that it was sent: seen from the host, whatever the guest
+   * says. Rejects with `INVALID_ARGUMENT` without a TPM.
+   */
+  async observedBoot(): Promise<ObservedBoot> {
+    if (this.spec.tpm === 'absent') throw new BootwrightError('INVALID_ARGUMENT', 'The machine has no TPM to observe')
+    return observedBoot(await readFile(join(this.directory, TPM_LOG), 'utf8'))
   }
 
   /** Restarts the guest through its firmware; resolves when its channel answers again, before it has {@link booted}. */

@@ -11,6 +11,8 @@ export const SNAPSHOT_RAM = 'ram'
 /** What a snapshot holds besides: a variable store, the TPM's state, and the console up to then as evidence. */
 const COPIED = ['variables.fd', 'console.log']
 const TPM_STATE = 'tpm'
+/** What was seen of its commands so far goes on in the copy. */
+export const TPM_LOG = 'tpm.log'
 
 /**
  * Fills a state directory from a snapshot: disks over the saved ones, and copies of what is written in place. From then on
@@ -68,7 +70,12 @@ export async function copyStateOver(
 
 function copyRest(from: string, to: string, spec: MachineSpec): Promise<void>[] {
   return [
-    ...(spec.tpm === 'absent' ? [] : [cp(join(from, TPM_STATE), join(to, TPM_STATE), { recursive: true })]),
+    ...(spec.tpm === 'absent'
+      ? []
+      : [
+          cp(join(from, TPM_STATE), join(to, TPM_STATE), { recursive: true }),
+          copyFile(join(from, TPM_LOG), join(to, TPM_LOG)),
+        ]),
     ...COPIED.map((name) => copyFile(join(from, name), join(to, name))),
   ]
 }

@@ -31,6 +31,7 @@ const FROM_OUTSIDE = new Set([
   'sendKey',
   'keep',
   'off',
+  'observedBoot',
 ])
 
 /**

@@ -1,4 +1,5 @@
 export { checkResponse, clearCommand, isLockedOut, maxTriesCommand, permanentCommand } from './commands.ts'
+export { type ObservedBoot, type ObservedExtend, observedBoot } from './observed-boot.ts'
 export {
   type AttestationKey,
   attestationKeyCommand,

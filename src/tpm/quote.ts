@@ -1,5 +1,6 @@
 import { createHash, createPublicKey, verify, type webcrypto } from 'node:crypto'
 import { BootwrightError } from '../system/index.ts'
+import { BANK_ALGORITHMS } from './algorithms.ts'
 import { checkResponse, command, EMPTY_PASSWORD, HEADER_BYTES, ST_SESSIONS, words } from './commands.ts'
 import type { PcrBank } from './swtpm.ts'
 import { TpmReader } from './tpm-reader.ts'
@@ -15,7 +16,6 @@ const ALG_ECC = 0x0023
 const ECC_NIST_P256 = 0x0003
 const GENERATED_VALUE = 0xff544347
 const ST_ATTEST_QUOTE = 0x8018
-const BANKS: Readonly<Record<PcrBank, number>> = { sha1: 0x0004, sha256: 0x000b, sha384: 0x000c, sha512: 0x000d }
 /** fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, noDA, restricted, sign: it signs what the TPM itself says. */
 const ATTESTATION_KEY = (1 << 1) | (1 << 4) | (1 << 5) | (1 << 6) | (1 << 10) | (1 << 16) | (1 << 18)
 const P256_BYTES = 32
@@ -113,7 +113,7 @@ export function quoteCommand(handle: number, nonce: Uint8Array, bank: PcrBank, p
       sized(nonce),
       u16(ALG_NULL),
       words(1),
-      u16(BANKS[bank]),
+      u16(BANK_ALGORITHMS[bank].id),
       Buffer.from([selected.length]),
       selected,
     ]),
@@ -144,7 +144,7 @@ export function parseQuote(response: Uint8Array, publicKey: webcrypto.JsonWebKey
   attest.u64('firmwareVersion')
   attest.expect(attest.u32('count of PCR selections'), 1, 'count of PCR selections')
   const algorithm = attest.u16('bank')
-  const bank = Object.entries(BANKS).find(([, id]) => id === algorithm)?.[0] as PcrBank | undefined
+  const bank = Object.entries(BANK_ALGORITHMS).find(([, { id }]) => id === algorithm)?.[0] as PcrBank | undefined
   if (bank === undefined) throw attest.malformed('bank', `no bank has the algorithm 0x${algorithm.toString(16)}`)
   const selected = attest.bytes(attest.u8('sizeofSelect'), 'pcrSelect')
   const pcrs = Array.from({ length: selected.length * 8 }, (_, pcr) => pcr).filter(

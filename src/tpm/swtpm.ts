@@ -49,7 +49,11 @@ export interface RunningTpm {
   readonly process: NamespacedProcess
 }
 
-/** Starts swtpm on its state; the control channel is an inherited descriptor, so there is no path to wait for. */
+/**
+ * Starts swtpm on its state; the control channel is an inherited descriptor, so there is no path to wait for. Its log gets
+ * every command and every answer, behind what it has already: `observedBoot()` reads it. Secrets that a guest gives its
+ * TPM are among them.
+ */
 export function startTpm(namespace: Namespace, stateDirectory: string, logPath: string): RunningTpm {
   // biome-ignore format: an option and its value on one line
   const command = namespace.tool([
@@ -57,7 +61,7 @@ export function startTpm(namespace: Namespace, stateDirectory: string, logPath: 
     '--tpm2',
     '--tpmstate', `dir=${stateDirectory}`,
     '--ctrl', 'type=unixio,clientfd=3,terminate',
-    '--log', `file=${logPath},level=1`,
+    '--log', `file=${logPath},level=20`,
   ])
   const process = namespace.start(command, ['ignore', 'ignore', 'ignore', 'pipe'])
   return { control: process.child.stdio[3] as Socket, process }

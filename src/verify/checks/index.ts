@@ -3,6 +3,7 @@ import { cloudRecognised, imdsCredentials, imdsHostname } from './cloud.ts'
 import { eventLogReplays } from './event-log.ts'
 import { eventsAsPredicted } from './events.ts'
 import { failedUnits } from './failed-units.ts'
+import { hostWitness } from './host-witness.ts'
 import { journalErrors } from './journal-errors.ts'
 import { pcr11 } from './pcr-11.ts'
 import { pcrs } from './pcrs.ts'
@@ -15,6 +16,7 @@ export const CHECKS: readonly Check[] = [
   failedUnits,
   journalErrors,
   tpmPresent,
+  hostWitness,
   eventLogReplays,
   pcr11,
   pcrs,
