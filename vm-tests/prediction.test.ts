@@ -43,9 +43,10 @@ describe('the prediction', () => {
       await copyFile(image.diskPath, diskPath, constants.COPYFILE_FICLONE)
       await alterDiskGuid(diskPath)
       const report = await verified(image, { spec: { image: { ...image, diskPath } } })
-      expect(failures(report)).toEqual(['pcrs'])
+      expect(failures(report)).toEqual(['pcrs', 'events'])
       expect(check(report, 'pcrs')?.expected).toMatch(/^PCR 5 /)
       expect(check(report, 'pcrs')?.evidence[0]).toContain('partition table')
+      expect(check(report, 'events')?.found).toMatch(/^PCR 5 different: partition table .*: disk GUID expected/)
     } finally {
       await rm(directory, { recursive: true, force: true })
     }

@@ -21,6 +21,7 @@ describe('verify', () => {
       'event-log',
       'pcr-11',
       'pcrs',
+      'events',
       'cloud-recognised',
       'imds-hostname',
       'imds-credentials',
@@ -47,8 +48,11 @@ describe('verify', () => {
       await copyFile(image.diskPath, diskPath, constants.COPYFILE_FICLONE)
       await alterUki(image.ukiPath, diskPath, directory)
       const report = await verified(image, { spec: { image: { ...image, diskPath } } })
-      expect(failures(report)).toEqual(['pcr-11', 'pcrs'])
+      expect(failures(report)).toEqual(['pcr-11', 'pcrs', 'events'])
       expect(check(report, 'pcr-11')?.hint).toContain('another UKI')
+      expect(check(report, 'events')?.found).toMatch(/^PCR 4 different: image EFI\/.*: its content differs; expected /)
+      const causes = check(report, 'events')?.evidence.join('\n')
+      expect(causes).toMatch(/^PCR 11 different: section \.osrel of EFI\//m)
     } finally {
       await rm(directory, { recursive: true, force: true })
     }

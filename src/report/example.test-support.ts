@@ -43,6 +43,17 @@ export const FAILED: CheckReport = {
   durationMs: 1_500,
 }
 
+/** With how many measurements there are. */
+export const COUNTED: CheckReport = {
+  ...PASSED,
+  id: 'events',
+  title: 'Every event is right',
+  counts: {
+    11: { predicted: 16, actual: 15, equal: 14, different: 0, missing: 1, unexpected: 0, unknown: 1 },
+    4: { predicted: 3, actual: 3, equal: 3, different: 0, missing: 0, unexpected: 0, unknown: 0 },
+  },
+}
+
 export const UNSUPPORTED: CheckReport = {
   id: 'imds-hostname',
   title: 'The hostname is given',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { run, runUnchecked } from '../system/index.ts'
-import { FAILED, NOT_RUN, PASSED, reportOf, UNSUPPORTED } from './example.test-support.ts'
+import { COUNTED, FAILED, NOT_RUN, PASSED, reportOf, UNSUPPORTED } from './example.test-support.ts'
 import { junitXml } from './junit.ts'
 import type { CheckReport } from './run-report.ts'
 
@@ -59,6 +59,15 @@ describe.skipIf(python?.exitCode !== 0)('junitXml() (needs python3 as a parser)'
       ['event-log: The logs replay', '0', 'error', 'not run: the machine did not boot'],
     ])
     expect(suite?.children[1]?.children[0]?.text).toBe('sha256: predicted aa, found bb\ntwo\nlines')
+  })
+
+  it('has the counts of measurements behind the evidence', async () => {
+    const [suite] = (await parsed(junitXml(reportOf([COUNTED])))).children
+    expect(suite?.children[0]?.children[0]?.text.split('\n')).toEqual([
+      'TPM 2.0 with sha256',
+      'PCR 4: 3 predicted, 3 actual, 0 unknown',
+      'PCR 11: 16 predicted, 15 actual, 1 unknown',
+    ])
   })
 
   it('is well-formed without any check', async () => {

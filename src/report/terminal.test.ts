@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { FAILED, NOT_RUN, PASSED, reportOf, UNSUPPORTED } from './example.test-support.ts'
+import { COUNTED, FAILED, NOT_RUN, PASSED, reportOf, UNSUPPORTED } from './example.test-support.ts'
 import { terminalSummary } from './terminal.ts'
 
 const plain = { isColored: false }
@@ -27,6 +27,20 @@ describe('terminalSummary()', () => {
         again     ./bootwright verify cloud
       "
     `)
+  })
+
+  it('has a column a PCR for measurements that were counted', () => {
+    expect(
+      terminalSummary(reportOf([COUNTED]), plain)
+        .split('\n')
+        .slice(3, 8),
+    ).toEqual([
+      '  ✓ Every event is right  TPM 2.0 with sha256',
+      '      PCR         4  11',
+      '      predicted   3  16',
+      '      actual      3  15',
+      '      unknown     0   1',
+    ])
   })
 
   it('says that nothing was checked', () => {

@@ -5,6 +5,7 @@ import { type ActualEvent, measuredBytes, recordName, unverifiedText } from './a
 import type { FindingStatus } from './compare-events.ts'
 import { type Content, contentDifference, printableText } from './content-difference.ts'
 import type { PredictedEvent } from './event.ts'
+import { actualSubject, predictedSubject } from './event-subject.ts'
 import { quoted } from './quoted.ts'
 
 /** Where an event that is missing in one place was found. */
@@ -94,9 +95,12 @@ function contentWords(predicted: PredictedEvent, actual: ActualEvent): string {
   const expected = predicted.measured.kind === 'bytes' ? printableText(predicted.measured.bytes) : undefined
   const content = expected === undefined ? 'its content differs' : `its content is not ${said(expected)}`
   const text = unverifiedText(actual)
+  const subject = predictedSubject(predicted)
   const isSaid =
     text === '' ||
     predicted.what.includes(text) ||
+    // The name of a file, which the record has with the whole path of its device.
+    (subject?.startsWith('image:') === true && subject === actualSubject(actual)) ||
     (predicted.data !== undefined && predicted.type !== 'word' && dataText(predicted.type, predicted.data) === text)
   return isSaid ? content : `${content}, its record says ${said(quoted(text))}`
 }
