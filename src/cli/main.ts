@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   doctor: async () => (await import('./doctor.ts')).doctorCommand,
   predict: async () => (await import('./predict.ts')).predictCommand,
   measure: async () => (await import('./measure.ts')).measureCommand,
+  'guest-tools': async () => (await import('./guest-tools.ts')).guestToolsCommand,
   eventlog: async () => (await import('./eventlog.ts')).eventlogCommand,
 }
 

@@ -1,1 +1,2 @@
+export { guestToolsProgram } from './program.ts'
 export { guestTool } from './tools.ts'

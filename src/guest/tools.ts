@@ -2,13 +2,17 @@ import { unknownName } from '../system/index.ts'
 import { measure, type ToolOutput } from './measure/measure.ts'
 
 /** One of the programs that stand in for systemd's own. Returns its exit status. */
-type GuestTool = (argv: readonly string[], output: ToolOutput) => number | Promise<number>
+type GuestTool = (argv: readonly string[], output: ToolOutput) => Promise<number>
 
 /** What `--version` says: the version whose behaviour this is, and whose work. */
 const VERSION = 'systemd 262 (bootwright)\n'
 
 const TOOLS: Readonly<Record<string, GuestTool>> = {
   'systemd-measure': (argv, output) => measure(argv, output, VERSION),
+}
+
+export function isGuestTool(name: string): boolean {
+  return Object.hasOwn(TOOLS, name)
 }
 
 /** The tool of this name; `UNKNOWN_NAME` lists those there are. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { BootwrightError } from '../system/index.ts'
 import { type Digests, digestsOf, HASH_ALGORITHMS, type HashAlgorithm } from './hash-algorithms.ts'
 import { extendPcr, initialPcrValue, type PcrExtend } from './replay.ts'
-import type { MeasuredContent } from './uki.ts'
+import type { MeasuredContent, MeasuredSectionName } from './uki.ts'
 
 /** The PCR that systemd-stub measures the unified kernel image into. */
 export const KERNEL_BOOT_PCR = 11
@@ -33,6 +33,12 @@ export interface Pcr11Options {
   readonly phasePaths?: readonly (readonly string[])[]
 }
 
+/** A section whose content was hashed already. */
+export interface SectionDigests {
+  readonly name: MeasuredSectionName
+  readonly digests: Digests
+}
+
 /** Most zeros that one section may be followed by in memory. Real sections need less than a page. */
 const MAX_ZERO_FILL_BYTES = 64 * 1024 * 1024
 const ZEROS = new Uint8Array(64 * 1024)
@@ -47,10 +53,14 @@ export function ukiExtends(
   sections: readonly MeasuredContent[],
   banks: readonly HashAlgorithm[] = HASH_ALGORITHMS,
 ): PcrExtend[] {
-  return sections.flatMap((section) => [
-    { pcr: KERNEL_BOOT_PCR, digests: digestsOf(banks, Buffer.from(`${section.name}\0`)) },
-    { pcr: KERNEL_BOOT_PCR, digests: contentDigests(section, banks) },
-  ])
+  return sections.flatMap((section) => sectionExtends(section.name, contentDigests(section, banks), banks))
+}
+
+function sectionExtends(name: MeasuredSectionName, content: Digests, banks: readonly HashAlgorithm[]): PcrExtend[] {
+  return [
+    { pcr: KERNEL_BOOT_PCR, digests: digestsOf(banks, Buffer.from(`${name}\0`)) },
+    { pcr: KERNEL_BOOT_PCR, digests: content },
+  ]
 }
 
 /** The records of phase words, each hashed without a NUL. */
@@ -67,8 +77,21 @@ export function phaseExtends(
  * Takes one pass over the sections per bank, however many paths there are.
  */
 export function calculatePcr11(sections: readonly MeasuredContent[], options: Pcr11Options = {}): Pcr11Value[] {
+  const { banks = HASH_ALGORITHMS } = options
+  return pcr11Values(ukiExtends(sections, banks), { ...options, banks })
+}
+
+/** The same from digests that were computed elsewhere, in the order in which the stub measures the sections. */
+export function pcr11OfDigests(sections: readonly SectionDigests[], options: Pcr11Options = {}): Pcr11Value[] {
+  const { banks = HASH_ALGORITHMS } = options
+  return pcr11Values(
+    sections.flatMap(({ name, digests }) => sectionExtends(name, digests, banks)),
+    { ...options, banks },
+  )
+}
+
+function pcr11Values(records: readonly PcrExtend[], options: Pcr11Options): Pcr11Value[] {
   const { banks = HASH_ALGORITHMS, phasePaths = [[]] } = options
-  const records = ukiExtends(sections, banks)
   return banks.flatMap((bank) => {
     const afterStub = extendAll(bank, initialPcrValue(bank, KERNEL_BOOT_PCR), records)
     return phasePaths.map((phasePath) => {

@@ -1,19 +1,19 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import {
-  calculatePcr11,
   DEFAULT_PHASE_PATHS,
   KERNEL_BOOT_PCR,
   keyFingerprint,
   MEASURED_SECTIONS,
-  type MeasuredContent,
   type Pcr11Value,
+  pcr11OfDigests,
   policyPcr,
   signedContent,
   signPolicy,
 } from '../../measure/index.ts'
 import { formatJson } from '../json-format.ts'
 import { errnoText, ToolFailure } from '../tool-failure.ts'
+import { hashSections } from './hash-sections.ts'
 import { HELP } from './help.ts'
 import { readCertificateKey, readPrivateKey, readPublicKey, type Signer } from './keys.ts'
 import { opensslCertificateKey, opensslSigner } from './openssl.ts'
@@ -28,7 +28,7 @@ export interface ToolOutput {
 }
 
 /** Drop-in for systemd-measure(1) of systemd 262. Returns the exit status. */
-export function measure(argv: readonly string[], output: ToolOutput, version: string): number {
+export async function measure(argv: readonly string[], output: ToolOutput, version: string): Promise<number> {
   try {
     const options = parseMeasureOptions('systemd-measure', argv, output.isTerminal)
     switch (options.verb) {
@@ -42,13 +42,13 @@ export function measure(argv: readonly string[], output: ToolOutput, version: st
         status(options, output)
         break
       case 'calculate':
-        calculate(options, output)
+        await calculate(options, output)
         break
       case 'sign':
-        sign(options, output)
+        await sign(options, output)
         break
       case 'policy-digest':
-        printJson(policies(valuesOf(options), options, output), options, output)
+        printJson(policies(await valuesOf(options), options, output), options, output)
         break
     }
     return 0
@@ -78,8 +78,8 @@ function status(options: MeasureOptions, output: ToolOutput): void {
   }
 }
 
-function calculate(options: MeasureOptions, output: ToolOutput): void {
-  const values = valuesOf(options)
+async function calculate(options: MeasureOptions, output: ToolOutput): Promise<void> {
+  const values = await valuesOf(options)
   if (options.json !== undefined && options.json !== 'off') {
     const json = byBank(values, ({ phasePath, value }) => ({
       ...(phasePath.length === 0 ? {} : { phase: phasePath.join(':') }),
@@ -104,12 +104,12 @@ function byPhase(values: readonly Pcr11Value[]): Pcr11Value[] {
   return phases.flatMap((phase) => values.filter(({ phasePath }) => phasePath.join(':') === phase))
 }
 
-function sign(options: MeasureOptions, output: ToolOutput): void {
+async function sign(options: MeasureOptions, output: ToolOutput): Promise<void> {
   if (options.privateKey === undefined) {
     throw new ToolFailure('No private key specified, use --private-key=.')
   }
   const before = options.append === undefined ? {} : readSignatures(options.append)
-  const made = policies(valuesOf(options), options, output)
+  const made = policies(await valuesOf(options), options, output)
   const merged: Record<string, unknown[]> = { ...before }
   for (const [bank, entries] of Object.entries(made)) {
     const known = new Set((before[bank] ?? []).map(canonical))
@@ -159,30 +159,18 @@ function publicKeyOf(options: MeasureOptions, signer: Signer | undefined): KeyOb
   return options.verb === 'sign' ? signer?.publicKey() : undefined
 }
 
-function valuesOf(options: MeasureOptions): Pcr11Value[] {
+async function valuesOf(options: MeasureOptions): Promise<Pcr11Value[]> {
   const phasePaths = options.phasePaths ?? DEFAULT_PHASE_PATHS
   const { banks } = options
   if (options.isCurrent) return currentValues(banks, phasePaths)
   if (!options.sections.has('.linux')) {
     throw new ToolFailure('Either --linux= or --current must be specified, refusing.')
   }
-  return calculatePcr11(readSections(options), { banks, phasePaths })
-}
-
-/** Files in the order in which the stub measures them, without empty ones. */
-function readSections({ sections }: MeasureOptions): MeasuredContent[] {
-  return MEASURED_SECTIONS.flatMap((name) => {
-    const path = sections.get(name)
-    if (path === undefined) return []
-    let bytes: Buffer
-    try {
-      bytes = readFileSync(path)
-    } catch (error) {
-      const isDirectory = (error as NodeJS.ErrnoException).code === 'EISDIR'
-      throw new ToolFailure(`Failed to ${isDirectory ? 'read' : 'open'} '${path}': ${errnoText(error)}`)
-    }
-    return bytes.length === 0 ? [] : [{ name, bytes, size: bytes.length }]
+  const files = MEASURED_SECTIONS.flatMap((name) => {
+    const path = options.sections.get(name)
+    return path === undefined ? [] : [[name, path] as const]
   })
+  return pcr11OfDigests(await hashSections(files, banks), { banks, phasePaths })
 }
 
 function readSignatures(path: string): Record<string, object[]> {

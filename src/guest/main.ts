@@ -1,0 +1,28 @@
+/**
+ * The guest tools as one program: it is whichever tool it is called as, by its own name or that of a link to it. Under
+ * any other name, its first argument names the tool.
+ */
+import { basename } from 'node:path'
+import { guestTool, isGuestTool } from './tools.ts'
+
+const called = basename(process.argv0)
+const [first = '', ...rest] = process.argv.slice(2)
+const [name, argv] = isGuestTool(called) ? [called, process.argv.slice(2)] : [first, rest]
+
+async function main(): Promise<number> {
+  return guestTool(name)(argv, {
+    isTerminal: process.stdout.isTTY === true,
+    out: (text) => void process.stdout.write(text),
+    error: (text) => void process.stderr.write(text),
+  })
+}
+
+main().then(
+  (status) => {
+    process.exitCode = status
+  },
+  (error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    process.exitCode = 1
+  },
+)
