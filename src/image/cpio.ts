@@ -32,7 +32,8 @@ export function cpioEntries(archive: Buffer): Map<string, CpioEntry> {
 }
 
 function align(offset: number): number {
-  return (offset + 3) & ~3
+  // Not by bits: beyond 2 GiB those are negative.
+  return Math.ceil(offset / 4) * 4
 }
 
 function damaged(offset: number): BootwrightError {

@@ -39,8 +39,8 @@ export interface SectionDigests {
   readonly digests: Digests
 }
 
-/** Most zeros that one section may be followed by in memory. Real sections need less than a page. */
-const MAX_ZERO_FILL_BYTES = 64 * 1024 * 1024
+/** Most zeros that one section may be followed by in memory; real ones need less than a page. All of them are hashed, by bank. */
+const MAX_ZERO_FILL_BYTES = 1024 * 1024
 const ZEROS = new Uint8Array(64 * 1024)
 
 /** Splits a phase path as it is typed, `enter-initrd:leave-initrd`; empty words are dropped. */

@@ -1,0 +1,295 @@
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { crc32, gunzipSync } from 'node:zlib'
+import { fatImage } from '../src/formats/fat-writer.test-support.ts'
+import * as formats from '../src/formats/index.ts'
+import { cpioEntries } from '../src/image/cpio.ts'
+import * as measure from '../src/measure/index.ts'
+import * as logs from '../src/measure/log-writer.test-support.ts'
+import { bootDisk, loader, peFile, smbiosTable, uki } from '../src/measure/prediction/boot/boot-disk.test-support.ts'
+import { observedBoot } from '../src/tpm/index.ts'
+
+/** A parser of bytes that did not come from us. */
+export interface FuzzTarget {
+  /** Inputs that it takes: where mutation begins. */
+  seeds(): Uint8Array[]
+  /** Takes the bytes, or throws a `BootwrightError` that is not a bug. */
+  parse(bytes: Uint8Array): unknown
+  /** Makes checksums right again, so that more than the checksum is looked at. */
+  mend?(bytes: Uint8Array): void
+  /** Words that the format knows. */
+  readonly words?: readonly string[]
+  /** No input is longer; 4096 without. */
+  readonly maxBytes?: number
+}
+
+const FIXTURES = resolve(import.meta.dirname, '../src/measure/prediction')
+const fixture = (...path: string[]): Buffer => readFileSync(join(FIXTURES, ...path))
+const secureBoot = (name: string): Buffer => fixture('firmware/fixtures/secure-boot', name)
+const DISK_BYTES = 4 * 1024 * 1024
+/** More than `fatImage()` makes of FAT12. */
+const FAT_BYTES = 256 * 1024
+const text = (value: string): Buffer => Buffer.from(value)
+
+/** Without the padding of 4096 bytes in front of the sections: mutation would mostly meet zeros. */
+function dense(pe: Buffer): Buffer {
+  const first = 0x400
+  const bytes = Buffer.concat([pe.subarray(0, first), pe.subarray(4096)])
+  const optional = 0x80 + 24
+  bytes.writeUInt32LE(first, optional + 60)
+  for (let at = optional + 240; at + 40 <= first; at += 40) {
+    const offset = bytes.readUInt32LE(at + 20)
+    if (offset >= 4096) bytes.writeUInt32LE(offset - 4096 + first, at + 20)
+  }
+  return bytes
+}
+
+const PROFILES = [
+  ['.profile', 'ID=main'],
+  ['.profile', 'ID=factory'],
+  ['.cmdline', 'factory'],
+] as const
+
+/** The log of a TPM emulator in which a PCR is extended. */
+const TPM_LOG = [
+  ' SWTPM_IO_Read: length 12',
+  ' 80 01 00 00 00 0C 00 00 01 44 00 00 ',
+  ' SWTPM_IO_Write: length 10',
+  ' 80 01 00 00 00 0A 00 00 00 00 ',
+  ' SWTPM_IO_Read: length 65',
+  ' 80 02 00 00 00 41 00 00 01 82 00 00 00 07 00 00 ',
+  ' 00 09 40 00 00 09 00 00 00 00 00 00 00 00 01 00 ',
+  ' 0B 01 02 03 04 05 06 07 08 09 0A 0B 0C 0D 0E 0F ',
+  ' 10 11 12 13 14 15 16 17 18 19 1A 1B 1C 1D 1E 1F ',
+  ' 20 ',
+  ' SWTPM_IO_Write: length 19',
+  ' 80 02 00 00 00 13 00 00 00 00 00 00 00 00 00 00 ',
+  ' 01 00 00 ',
+  '',
+].join('\n')
+
+export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
+  pe: {
+    seeds: () => [dense(loader()), dense(uki()), secureBoot('signed-by-two.efi'), secureBoot('plain.efi')],
+    parse(bytes) {
+      const pe = formats.parsePe(bytes)
+      for (const { content } of formats.peCertificates(pe, bytes)) formats.parseAuthenticodeSignature(content)
+      measure.authenticodeDigests(pe, bytes, ['sha256'])
+    },
+    words: ['MZ', 'PE\0\0', '.linux', '.text'],
+    maxBytes: 8192,
+  },
+  uki: {
+    seeds: () => [dense(uki()), dense(uki({ more: PROFILES })), dense(peFile([['.linux', 'KERNEL', 9000]]))],
+    parse(bytes) {
+      const pe = formats.parsePe(bytes)
+      for (let profile = 0; profile < Math.min(3, measure.countProfiles(pe)); profile++) {
+        measure.calculatePcr11(measure.ukiProfile(pe, bytes, { profile }).measured, { banks: ['sha256'] })
+      }
+    },
+    words: measure.MEASURED_SECTIONS.concat(),
+    maxBytes: 8192,
+  },
+  authenticode: {
+    seeds: () => [secureBoot('shim-certificate-table.bin').subarray(8)],
+    parse: (bytes) => formats.parseAuthenticodeSignature(bytes),
+    maxBytes: 16 * 1024,
+  },
+  certificate: {
+    seeds: () => ['leaf.der', 'intermediate.der', 'root.der', 'other.der'].map(secureBoot),
+    parse: (bytes) => formats.parseCertificateNames(bytes),
+  },
+  'signature-lists': {
+    seeds: () => [secureBoot('microsoft-db.bin')],
+    maxBytes: 8192,
+    parse: (bytes) => formats.parseEfiSignatureLists(bytes),
+  },
+  gpt: {
+    seeds: () => [bootDisk({ esp: {}, root: 'nothing' }).subarray(0, 34 * 512)],
+    // Its partitions lie where nothing is read.
+    parse: (bytes) => measure.gptEventData(formats.parseGpt({ ...formats.diskOf(bytes), size: DISK_BYTES })),
+    mend: mendGpt,
+    maxBytes: 34 * 512,
+  },
+  fat: {
+    seeds: () => [
+      fatImage({ 'EFI/Linux/an image.efi': text('uki'), 'loader/loader.conf': text('timeout 3') }, { kind: 'FAT12' }),
+    ],
+    parse(bytes) {
+      // Most of a volume is content, which nobody looks at.
+      const disk = Buffer.alloc(FAT_BYTES)
+      disk.set(bytes.subarray(0, FAT_BYTES))
+      const volume = formats.FatVolume.open(formats.diskOf(disk))
+      for (const path of ['', 'EFI', 'EFI/Linux', 'loader']) {
+        for (const entry of volume.list(path) ?? []) if (!entry.isDirectory) volume.read(entry)
+      }
+    },
+    maxBytes: 8192,
+  },
+  superblock: {
+    seeds: () => {
+      const disk = bootDisk({ esp: {}, root: 'ext4' })
+      const root = formats.parseGpt(disk).partitions.at(-1)
+      return root === undefined ? [] : [disk.subarray(root.offset, root.offset + 4096)]
+    },
+    parse: (bytes) => formats.fileSystemIdentity(formats.diskOf(bytes)),
+    words: ['LUKS\xba\xbe', 'BTRFS', '_BHRfS_M', 'XFSB'],
+  },
+  'variable-store': {
+    seeds: () => [smallStore()],
+    parse(bytes) {
+      formats.parseEfiVariableStore(bytes)
+      formats.withoutEfiVariable(bytes, { name: 'Boot0000', vendorGuid: '8be4df61-93ca-11d2-aa0d-00e098032b8c' })
+    },
+    mend: mendVolume,
+    maxBytes: 8192,
+  },
+  firmware: {
+    seeds: () => [smallStore()],
+    parse(bytes) {
+      const volumes = formats.nestedFirmwareVolumes(formats.findFirmwareVolumes(bytes))
+      for (const volume of volumes) {
+        for (const file of formats.firmwareFiles(volume)) formats.firmwareSections(file.content)
+      }
+    },
+    maxBytes: 8192,
+    mend: mendVolume,
+    words: ['_FVH'],
+  },
+  lzma: {
+    seeds: () => [
+      Buffer.from('XQAAgABAAAAAAAAAAAAAbllOk9///4ACAAA=', 'base64'),
+      Buffer.from(
+        'XQAAAQCuBgAAAAAAAAAYCAoHMjmYqxU/Wpd2tvtOopMeR69gdhNmS11711WSTNwv0IOPSEFIQUxmQE7fQ4jenX8yQu5AcVg66bIM5AJJvNcyn9LU' +
+          'm9gyRGqibQUH6ai+2izFq4IkdYWCbD+QqJNHLKDhzVqNg8oR3sCpKd8gJDgAYuIPMG6Mj0Fkbf/13UVA',
+        'base64',
+      ),
+    ],
+    parse: (bytes) => formats.decompressLzma(bytes),
+  },
+  smbios: {
+    seeds: () => [smbiosTable(['io.systemd.credential:a=b']), fixture('firmware/fixtures/minimal/smbios-table.bin')],
+    maxBytes: 8192,
+    parse: (bytes) => formats.smbiosIdentity(formats.parseSmbiosTable(bytes)),
+  },
+  'device-path': {
+    seeds: () => [
+      Buffer.from(
+        '02010c00d041030a00000000010106000001' +
+          '04012a000100000000080000000000000020080000000000a62e80556b181440b7218bcdc1673b020202' +
+          '04040a005c00450000007fff0400',
+        'hex',
+      ),
+    ],
+    parse: (bytes) => formats.formatDevicePath(formats.parseDevicePath(bytes)),
+    maxBytes: 1024,
+  },
+  'load-option': {
+    seeds: () => [Buffer.from('010000000400610000007fff0400', 'hex')],
+    parse(bytes) {
+      formats.parseEfiLoadOption(bytes)
+      formats.parseBootOrder(bytes)
+    },
+    maxBytes: 1024,
+  },
+  'event-log': {
+    seeds: () => [
+      logs.agileLog(logs.ovmfBoot()),
+      Buffer.concat(logs.ovmfBoot().slice(0, 4).map(logs.sha1Record)),
+      fixture('fixtures/minimal/event-log.bin'),
+    ],
+    parse(bytes) {
+      const log = measure.parseEventLog(bytes)
+      for (const event of log.events.slice(0, 64)) {
+        measure.payloadText(measure.unverifiedPayload(event))
+        measure.checkEventData(event)
+      }
+      measure.replayEventLog(log)
+    },
+    maxBytes: 8192,
+    words: ['Spec ID Event03\0', 'StartupLocality\0'],
+  },
+  'userspace-log': {
+    seeds: () => [
+      text(logs.userspaceRecord(11, 'ready') + logs.userspaceRecord(15, 'machine-id')),
+      fixture('fixtures/minimal/tpm2-measure.log').subarray(0, 2048),
+    ],
+    parse: (bytes) => measure.userspaceExtends(measure.parseUserspaceLog(bytes)),
+    words: ['"pcr":', '"digests":', '"hashAlg":"sha256"', '\x1e', '{', '[', 'null', '-1', '1e99'],
+  },
+  'tpm-log': {
+    seeds: () => [text(TPM_LOG)],
+    parse: (bytes) => observedBoot(Buffer.from(bytes).toString('latin1')),
+    words: [' SWTPM_IO_Read: length ', ' SWTPM_IO_Write: length ', ' Ctrl Cmd: length 8\n 00 00 00 05 ', '\n', ' FF'],
+  },
+  'boot-files': {
+    seeds: () => [
+      text('title Debian\nversion 1\nlinux /linux\ninitrd /initrd\noptions quiet "a b"\narchitecture x64\n'),
+      text('timeout menu-force\ndefault @saved\nconsole-mode keep\n'),
+      text('ID=debian\nPRETTY_NAME="A \\"name\\""\n# comment\nX=\'y\'\n'),
+    ],
+    parse(bytes) {
+      formats.parseBootEntry(bytes)
+      formats.parseLoaderConf(bytes)
+      formats.parseOsRelease(bytes)
+      const name = Buffer.from(bytes).toString('latin1').slice(0, 64)
+      formats.parseBootCounter(name, '.efi')
+      formats.matchesEntryPattern(name.slice(0, 16), name.slice(16))
+    },
+    maxBytes: 1024,
+  },
+  'write-log': {
+    seeds: () => {
+      const log = Buffer.alloc(4 * 512)
+      log.writeBigUInt64LE(0x6a736677736872n, 0)
+      log.writeBigUInt64LE(1n, 8)
+      log.writeBigUInt64LE(2n, 16)
+      log.writeUInt32LE(512, 24)
+      log.writeBigUInt64LE(1n, 512 + 8)
+      return [log]
+    },
+    parse: (bytes) => formats.parseWriteLog(formats.diskOf(bytes)),
+  },
+  cpio: {
+    seeds: () => {
+      const target = { directory: '.extra/credentials', directoryMode: 0o500, fileMode: 0o400 }
+      return [Buffer.from(formats.newcArchive(target, [{ name: 'a.cred', content: text('secret') }]))]
+    },
+    parse: (bytes) => cpioEntries(Buffer.from(bytes)),
+    words: ['070701', '070702', 'TRAILER!!!\0', 'ffffffff', '7fffffff', '80000000'],
+  },
+}
+
+/** The variables of a machine in a volume that ends soon after them. */
+function smallStore(): Buffer {
+  const [size, header] = [8192, 0x48]
+  const volume = Buffer.from(gunzipSync(fixture('fixtures/variables-before.fd.gz')).subarray(0, size))
+  volume.writeBigUInt64LE(BigInt(size), 32)
+  volume.writeUInt32LE(size / 4096, 56)
+  volume.writeUInt32LE(size - header, header + 16)
+  mendVolume(volume)
+  return volume
+}
+
+/** Both CRCs of the primary header (UEFI 5.3.2). */
+function mendGpt(bytes: Uint8Array): void {
+  const disk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (disk.length < 1024) return
+  const header = disk.subarray(512, 1024)
+  const entries = disk.subarray(1024, 1024 + Math.min(header.readUInt32LE(80) * header.readUInt32LE(84), disk.length))
+  header.writeUInt32LE(crc32(entries), 88)
+  const size = Math.min(header.readUInt32LE(12), header.length)
+  header.writeUInt32LE(0, 16)
+  header.writeUInt32LE(crc32(header.subarray(0, size)), 16)
+}
+
+/** The sum of a firmware volume's header (UEFI PI 1.8, volume 3, 3.2.1). */
+function mendVolume(bytes: Uint8Array): void {
+  const volume = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (volume.length < 56) return
+  const size = Math.min(volume.readUInt16LE(48), volume.length) & ~1
+  volume.writeUInt16LE(0, 50)
+  let sum = 0
+  for (let at = 0; at < size; at += 2) sum += volume.readUInt16LE(at)
+  volume.writeUInt16LE(-sum & 0xffff, 50)
+}
