@@ -76,5 +76,7 @@ describe('a running machine', () => {
     expect(await again.booted()).not.toBe('')
     expect((await again.readFile('/var/kept')).toString()).toBe('kept')
     expect(await again.run(['cat', '/etc/machine-id'])).toPrint(before)
+    // In its second boot, with the variables that the first one has left.
+    await expect(again).toMeasureAsPredicted()
   })
 })

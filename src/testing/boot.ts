@@ -17,6 +17,7 @@ import type { CallLog } from './call-log.ts'
 import { describedInstance } from './cloud-description.ts'
 import { keepEvidence } from './evidence.ts'
 import { MachineRecord, type RecordParts } from './machine-record.ts'
+import { predictor } from './prediction.ts'
 import { reserveRoom } from './room.ts'
 import { workerName } from './run-id.ts'
 import type { SharedNetwork } from './shared-network.ts'
@@ -92,8 +93,16 @@ async function start(image: string, options: BootOptions, context: BootContext):
   const { silenceMs } = options
   const allowedSymptoms = [...settings.project.allowedSymptoms, ...(options.allowedSymptoms ?? [])]
   await using surroundings = await surround(spec, cloud, options.network, context)
+  const predict = predictor({
+    spec,
+    ukiPath: built.ukiPath,
+    place: surroundings.place,
+    cache: settings.cache,
+    userData: surroundings.userData,
+    signal,
+  })
   const adopt = (running: RunningMachine, isAnswering: boolean) =>
-    surroundings.adopt(running, { image: built, allowedSymptoms }, isAnswering)
+    surroundings.adopt(running, { image: built, predict, allowedSymptoms }, isAnswering)
   if (options.from !== 'cold' && spec.channel) {
     const forked = await forkMachine(spec, surroundings.place, {
       cache: settings.cache,
@@ -148,8 +157,8 @@ export async function forkRecord(
   const copied = cloud === undefined ? undefined : { provider: cloud.provider, instance: cloud.instance.current }
   await using surroundings = await surround(spec, copied, undefined, context)
   const forked = await forkRunning(running, surroundings.place, { ...options, signal: context.signal })
-  const { image, allowedSymptoms } = original.parts
-  return surroundings.adopt(forked, { image, allowedSymptoms }, spec.channel)
+  const { image, predict, allowedSymptoms } = original.parts
+  return surroundings.adopt(forked, { image, predict, allowedSymptoms }, spec.channel)
 }
 
 /** Room on this host, a network, and a cloud in it: what a machine has around it, until a record takes it over. */
@@ -157,9 +166,11 @@ interface Surroundings extends AsyncDisposable {
   readonly place: MachineContext
   /** What the metadata service has been asked, one JSON object a line. */
   transcript(): string | undefined
+  /** That its cloud has for the instance now. */
+  userData(): Uint8Array | undefined
   adopt(
     running: RunningMachine,
-    parts: Pick<RecordParts, 'image' | 'allowedSymptoms'>,
+    parts: Pick<RecordParts, 'image' | 'predict' | 'allowedSymptoms'>,
     isAnswering: boolean,
   ): MachineRecord
 }
@@ -196,6 +207,7 @@ async function surround(
   const resources = scope.move()
   return {
     transcript: () => scene.cloud?.service.transcript.toJsonLines(),
+    userData: () => scene.cloud?.instance.current.userData,
     place: { toolchain, network: scene.network, stateParent: workbench.stateParent, name: context.name },
     adopt(running, parts, isAnswering) {
       const record = new MachineRecord(

@@ -8,6 +8,7 @@ import type { ForkChoice } from './boot-options.ts'
 import type { CallLog } from './call-log.ts'
 import { keepEvidence } from './evidence.ts'
 import { observed } from './observed.ts'
+import type { Predictor } from './prediction.ts'
 import { type AllowedSymptom, type Symptom, symptomsIn, unexpected } from './symptoms.ts'
 import { type TestCloud, testCloud } from './test-cloud.ts'
 import { within } from './within.ts'
@@ -18,6 +19,7 @@ const CONSOLE_BYTES = 8 * 1024 * 1024
 
 export interface RecordParts {
   readonly image: BuiltImage
+  readonly predict: Predictor
   readonly scene: Pick<Scene, 'network' | 'cloud'>
   /** Where its evidence goes. */
   readonly evidenceDirectory: string

@@ -66,6 +66,11 @@ describe('observedBoot()', () => {
     expect(extendsIn(startup(0) + extend(7, ONE) + startup(1) + extend(7, TWO))).toHaveLength(2)
   })
 
+  it('counts the boots', () => {
+    expect(observedBoot(startup(0) + extend(7, ONE) + startup(1)).ordinal).toBe(1)
+    expect(observedBoot(startup(0) + extend(7, ONE) + startup(0)).ordinal).toBe(2)
+  })
+
   it('knows the locality that the TPM was started from', () => {
     expect(observedBoot(startup(0)).startupLocality).toBe(0)
     expect(observedBoot(locality(3) + startup(0) + locality(0) + extend(0, ONE)).startupLocality).toBe(3)

@@ -13,6 +13,8 @@ export interface ObservedExtend {
 
 /** What a TPM did to its PCRs since it was last started, as its host has seen it. */
 export interface ObservedBoot {
+  /** 1 for the first boot of the machine, 2 for the next one. */
+  readonly ordinal: number
   /** PCR 0 began with this number (TPM2_Startup). */
   readonly startupLocality: number
   /** In the order in which the TPM carried them out; what was done to a PCR before it was reset is left out. */
@@ -37,7 +39,7 @@ const DYNAMIC_PCRS = [17, 18, 19, 20, 21, 22]
  * the TPM, or in which a dynamic launch has reset PCRs.
  */
 export function observedBoot(log: string): ObservedBoot {
-  let boot: { startupLocality: number; extends: ObservedExtend[] } | undefined
+  let boot: { ordinal: number; startupLocality: number; extends: ObservedExtend[] } | undefined
   for (const exchange of parseTpmExchanges(log)) {
     const { command, response, locality } = exchange
     // What was refused has changed nothing.
@@ -45,7 +47,9 @@ export function observedBoot(log: string): ObservedBoot {
     const code = command.readUInt32BE(6)
     if (code === CC_STARTUP) {
       const type = new TpmReader(command.subarray(HEADER_BYTES), 'TPM2_Startup').u16('startupType')
-      if (type === STARTUP_CLEAR) boot = { startupLocality: locality, extends: [] }
+      if (type === STARTUP_CLEAR) {
+        boot = { ordinal: (boot?.ordinal ?? 0) + 1, startupLocality: locality, extends: [] }
+      }
       continue
     }
     const effect = effectOf(code, exchange)

@@ -1,4 +1,3 @@
-export { importsUserData } from './prediction.ts'
 export * from './run-directory.ts'
 export * from './verified-machine.ts'
 export * from './verify.ts'

@@ -1,5 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { parsePe } from '../formats/index.ts'
 import type { MachineSpec } from '../machine/index.ts'
 import {
@@ -10,7 +9,7 @@ import {
   READY_PHASE_PATH,
   ukiProfile,
 } from '../measure/index.ts'
-import { predictMachine } from '../scene/index.ts'
+import { importsUserData, predictMachine } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
 
@@ -60,15 +59,4 @@ export async function predictUki(
     pcr11: new Map(values.map(({ bank, value }) => [bank, value])),
     sections: sections.map(({ name, size }) => `${name} ${size} bytes`),
   }
-}
-
-/** Whether the image has what asks a cloud for user data: by mkosi's manifest of its packages, beside the UKI. */
-export async function importsUserData(ukiPath: string): Promise<boolean> {
-  const directory = dirname(ukiPath)
-  const manifest = (await readdir(directory)).find((name) => name.endsWith('.manifest'))
-  if (manifest === undefined) return false
-  const { packages = [] } = JSON.parse(await readFile(join(directory, manifest), 'utf8')) as {
-    packages?: readonly { readonly name: string }[]
-  }
-  return packages.some(({ name }) => name === 'systemd-imds')
 }

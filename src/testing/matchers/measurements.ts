@@ -8,7 +8,7 @@ import {
 } from '../../measure/index.ts'
 import { readFirmwareLog, readPcrs, readUserspaceLog } from '../../scene/index.ts'
 import { BootwrightError } from '../../system/index.ts'
-import { PREDICTORS } from '../predictors.ts'
+import { judgeMeasurements } from '../judge-measurements.ts'
 import { eventually } from '../within.ts'
 import { type Subject, subjectOf, type Verdict, verdict } from './subject.ts'
 import type { Patience } from './system.ts'
@@ -46,34 +46,32 @@ export async function toHavePcr(
 }
 
 /**
- * Wants every value that can be predicted for the machine to be what its TPM has (see predictors.ts for what that is), and
- * every PCR to be explained by the event logs.
+ * Wants every event of the boot to be the one that is predicted of the machine, where it can be known, and every PCR to be
+ * what the event logs lead to.
  */
 export async function toMeasureAsPredicted(
   received: unknown,
   { withinMs = PATIENCE_MS }: Patience = {},
 ): Promise<Verdict> {
   const { machine, record } = subjectOf(received)
-  const image = record?.parts.image
+  await pcrsOf(machine)
+  const predicted = record?.running === undefined ? undefined : await record.parts.predict(record.running)
   const ask = async () => {
     const pcrs = await pcrsOf(machine)
     const [firmwareLog, userspaceLog] = await Promise.all([readFirmwareLog(machine), readUserspaceLog(machine)])
-    const facts = {
-      image,
+    return judgeMeasurements(predicted, {
       pcrs,
-      firmwareLog: firmwareLog === undefined ? undefined : parseEventLog(firmwareLog),
+      log: firmwareLog === undefined ? undefined : parseEventLog(firmwareLog),
       userspaceLog: parseUserspaceLog(userspaceLog ?? new Uint8Array()),
-    }
-    return (await Promise.all(PREDICTORS.map((predictor) => predictor.compare(facts)))).flat()
+    })
   }
-  const findings = await eventually(withinMs, ask, (now) => now.every(({ isRight }) => isRight))
-  const wrong = findings.filter(({ isRight }) => !isRight)
-  const held = findings.filter(({ isRight }) => isRight).map(({ text }) => `  ${text}`)
+  const { wrong, right } = await eventually(withinMs, ask, (now) => now.wrong.length === 0)
+  const held = right.map((line) => `  ${line}`)
   return verdict(
     wrong.length === 0,
     [
       'Expected the machine to measure as predicted',
-      ...wrong.flatMap(({ text, details }) => [`  ${text}`, ...details.map((detail) => `    ${detail}`)]),
+      ...wrong.map((line) => `  ${line}`),
       ...(held.length === 0 ? [] : ['What is as predicted:', ...held]),
     ],
     ['Expected the machine not to measure as predicted, but it does:', ...held],

@@ -1,8 +1,5 @@
-import { actualEvents, compareEvents, type EventFinding, summarizeFindings } from '../../measure/index.ts'
+import { compareBoot, type EventFinding, summarizeFindings, wrongFindings } from '../../measure/index.ts'
 import { type Check, failed, passed, unsupported } from '../check.ts'
-
-/** What the boot itself measures; 16 and above belong to whoever runs in the system. */
-const LAST_PCR = 15
 
 /** Every measurement of the boot, one by one: equal values of a PCR do not tell which one was another. */
 export const eventsAsPredicted: Check = {
@@ -10,15 +7,13 @@ export const eventsAsPredicted: Check = {
   title: 'Every event of the boot is as predicted',
   async run({ guest, prediction }) {
     if (!(await guest.hasTpm())) return unsupported('the machine has no TPM')
-    const [log, userspace] = await Promise.all([guest.eventLog(), guest.userspaceLog()])
+    const [log, userspaceLog] = await Promise.all([guest.eventLog(), guest.userspaceLog()])
     if (log.banks.length === 0) return failed({ expected: 'an event log with digests', found: 'a log without any' })
-    const findings = compareEvents(prediction.events, actualEvents(log, userspace), log.banks).filter(
-      ({ pcr }) => pcr <= LAST_PCR,
-    )
+    const findings = compareBoot(prediction.events, { log, userspaceLog })
     const counts = Object.fromEntries(summarizeFindings(findings))
     const equal = findings.filter(({ status }) => status === 'equal').length
     const unknown = findings.filter(({ status }) => status === 'unknown')
-    const wrong = findings.filter(({ status }) => status !== 'equal' && status !== 'unknown')
+    const wrong = wrongFindings(findings)
     const summary = [
       `${equal} events are as predicted in ${log.banks.join(', ')}; ${unknown.length} cannot be predicted`,
       ...unknown.map(line),
