@@ -1,12 +1,7 @@
-import { constants } from 'node:fs'
-import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { parsePe } from '../src/formats/index.ts'
 import { runHolds } from '../src/report/index.ts'
-import { run } from '../src/system/index.ts'
-import { cacheDirectory } from '../src/toolchain/index.ts'
-import { builtImage, check, extraUnit, failures, tools, verified } from './support/scene.ts'
+import { AlteredDisk } from './support/altered-disk.ts'
+import { builtImage, check, extraUnit, failures, verified } from './support/scene.ts'
 
 describe('verify', () => {
   it('holds on the cloud image in its cloud', async () => {
@@ -18,6 +13,7 @@ describe('verify', () => {
       'failed-units',
       'journal-errors',
       'tpm-present',
+      'host-witness',
       'event-log',
       'pcr-11',
       'pcrs',
@@ -42,20 +38,14 @@ describe('verify', () => {
 
   it('names PCR 11 when the UKI was altered after the prediction', async () => {
     const image = await builtImage('minimal')
-    const directory = await mkdtemp(join(cacheDirectory(), 'altered-'))
-    try {
-      const diskPath = join(directory, 'disk.raw')
-      await copyFile(image.diskPath, diskPath, constants.COPYFILE_FICLONE)
-      await alterUki(image.ukiPath, diskPath, directory)
-      const report = await verified(image, { spec: { image: { ...image, diskPath } } })
-      expect(failures(report)).toEqual(['pcr-11', 'pcrs', 'events'])
-      expect(check(report, 'pcr-11')?.hint).toContain('another UKI')
-      expect(check(report, 'events')?.found).toMatch(/^PCR 4 different: image EFI\/.*: its content differs; expected /)
-      const causes = check(report, 'events')?.evidence.join('\n')
-      expect(causes).toMatch(/^PCR 11 different: section \.osrel of EFI\//m)
-    } finally {
-      await rm(directory, { recursive: true, force: true })
-    }
+    await using disk = await AlteredDisk.copyOf(image)
+    disk.flip(disk.place('EFI/BOOT/BOOTX64.EFI', '.osrel'))
+    const report = await verified(image, { spec: { image: { ...image, diskPath: disk.path } } })
+    expect(failures(report)).toEqual(['pcr-11', 'pcrs', 'events'])
+    expect(check(report, 'pcr-11')?.hint).toContain('another UKI')
+    expect(check(report, 'events')?.found).toMatch(/^PCR 4 different: image EFI\/.*: its content differs; expected /)
+    const causes = check(report, 'events')?.evidence.join('\n')
+    expect(causes).toMatch(/^PCR 11 different: section \.osrel of EFI\//m)
   })
 
   it('names the hostname and the credential when the metadata service answers wrongly', async () => {
@@ -67,17 +57,23 @@ describe('verify', () => {
     expect(check(report, 'imds-hostname')?.found).toContain('impostor.example')
   })
 
-  it('names the unit that failed, and the PCR that it extended without a word in a log', async () => {
+  it('names the unit that failed, the PCR that it extended without a word in a log, and the one it lies about', async () => {
     const report = await verified(await builtImage('minimal'), {
       spec: extraUnit('broken.service', [
         '[Service]',
         'Type=oneshot',
+        `ExecStart=/bin/sh -c "echo ${'AB'.repeat(32)} >/run/lie; mount --bind /run/lie /sys/class/tpm/tpm0/pcr-sha256/23"`,
         `ExecStart=/bin/sh -c "echo ${extendPcr(14).toString('base64')} | base64 -d >/dev/tpmrm0; false"`,
       ]),
     })
-    expect(failures(report)).toEqual(['system-state', 'failed-units', 'journal-errors', 'event-log', 'pcrs'])
+    const units = ['system-state', 'failed-units', 'journal-errors']
+    expect(failures(report)).toEqual([...units, 'host-witness', 'event-log', 'pcrs'])
     expect(check(report, 'failed-units')?.found).toBe('broken.service')
     expect(check(report, 'system-state')?.found).toBe('degraded')
+    expect(check(report, 'host-witness')).toMatchObject({
+      expected: `PCR 23 (sha256) ${'00'.repeat(32)}`,
+      found: 'ab'.repeat(32),
+    })
     expect(check(report, 'event-log')?.evidence[0]).toMatch(/^PCR 14 \(sha256\): replayed .*\(unknown\)$/)
     expect(runHolds(report)).toBe(false)
   })
@@ -130,35 +126,4 @@ function extendPcr(pcr: number): Buffer {
   command.writeUInt16BE(0x000b, 31) // TPM_ALG_SHA256
   command.fill(0x62, 33)
   return command
-}
-
-/** Changes one byte of the description in the UKI's .osrel section, on the disk only. */
-async function alterUki(ukiPath: string, diskPath: string, directory: string): Promise<void> {
-  const toolchain = await tools()
-  const uki = await readFile(ukiPath)
-  const osrel = parsePe(uki).sections.find(({ name }) => name === '.osrel')
-  if (osrel === undefined) throw new Error('the UKI has no .osrel section')
-  const at = uki.indexOf('PRETTY_NAME="', osrel.rawOffset) + 'PRETTY_NAME="'.length
-  uki[at] = (uki[at] ?? 0) ^ 0x20
-  const altered = join(directory, 'altered.efi')
-  await writeFile(altered, uki)
-  // The ESP is the first partition, 1 MiB into the disk.
-  const esp = `${diskPath}@@1048576`
-  const { stdout } = await run(toolchain.command(['mdir', '-i', esp, '-/', '-b', '::']))
-  const path = stdout
-    .split('\n')
-    .find((line) => /\.efi$/i.test(line) && /EFI\/(Linux|BOOT)\//i.test(line) && !/systemd/i.test(line))
-  if (path === undefined) throw new Error(`no UKI on the ESP:\n${stdout}`)
-  const target = await ukiOnEsp(stdout.split('\n'), esp, uki.length)
-  await run(toolchain.command(['mcopy', '-o', '-i', esp, altered, target]))
-}
-
-/** The file on the ESP that is the UKI: it has the size of the one that was built. */
-async function ukiOnEsp(paths: readonly string[], esp: string, size: number): Promise<string> {
-  const toolchain = await tools()
-  for (const path of paths.filter((line) => /\.efi$/i.test(line))) {
-    const { stdout } = await run(toolchain.command(['mdir', '-i', esp, path.trim()]))
-    if (stdout.replaceAll(' ', '').includes(String(size))) return path.trim()
-  }
-  throw new Error(`none of ${paths.join(', ')} has ${size} bytes`)
 }

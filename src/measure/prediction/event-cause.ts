@@ -92,8 +92,8 @@ function contentWords(predicted: PredictedEvent, actual: ActualEvent): string {
     const after = contentOf(actual.type, bytes, actual.type === 'word' ? undefined : actual.record.unverifiedData)
     return said(contentDifference(before, after), 2 * SHOWN_TEXT)
   }
-  const expected = predicted.measured.kind === 'bytes' ? printableText(predicted.measured.bytes) : undefined
-  const content = expected === undefined ? 'its content differs' : `its content is not ${said(expected)}`
+  const content =
+    predicted.measured.kind === 'bytes' ? expectedWords(predicted.what, predicted.measured.bytes) : DIFFERS
   const text = unverifiedText(actual)
   const subject = predictedSubject(predicted)
   const isSaid =
@@ -103,6 +103,20 @@ function contentWords(predicted: PredictedEvent, actual: ActualEvent): string {
     (subject?.startsWith('image:') === true && subject === actualSubject(actual)) ||
     (predicted.data !== undefined && predicted.type !== 'word' && dataText(predicted.type, predicted.data) === text)
   return isSaid ? content : `${content}, its record says ${said(quoted(text))}`
+}
+
+const DIFFERS = 'its content differs'
+/** Of type 11 they may be secrets. */
+const SMBIOS_IDENTITY = /^smbios:type[12]$/
+
+/** What was to be there, where it can be read. */
+function expectedWords(what: string, bytes: Uint8Array): string {
+  if (SMBIOS_IDENTITY.test(what)) {
+    const strings = Buffer.from(bytes.subarray(bytes[1])).toString('latin1').split('\0').filter(Boolean)
+    return `its strings are not ${said(strings.map(quoted).join(', '))}`
+  }
+  const text = printableText(bytes)
+  return text === undefined ? DIFFERS : `its content is not ${said(text)}`
 }
 
 function contentOf(type: number | 'word', bytes: Uint8Array, data: Uint8Array | undefined): Content {
