@@ -22,7 +22,8 @@ const secret: PredictedEvent = {
 
 function about(...events: PredictedEvent[]): PredictedMachine {
   const image = { name: 'cloud', version: '1', identity: 'abc' }
-  return { image, firmware: 'plain', cloud: 'aws', banks: ['sha1', 'sha256'], commandLine: 'rw', events }
+  const machine = { image, firmware: 'plain', cloud: 'aws', banks: ['sha1', 'sha256'], commandLine: 'rw' } as const
+  return { ...machine, events, refusal: undefined }
 }
 
 describe('predictionText()', () => {
@@ -34,6 +35,21 @@ describe('predictionText()', () => {
     expect(text).toMatch(/^ {4}df3f619804a92fdb {2}firmware {5}separator$/m)
     expect(text).toMatch(/retry {2}\(perhaps\)$/m)
     expect(text).toContain('Everything is known.')
+  })
+
+  it('says first that the image will not boot', () => {
+    const refusal = {
+      by: 'firmware',
+      because: 'secure-boot',
+      image: 'EFI/BOOT/BOOTX64.EFI',
+      why: 'it is not signed',
+    } as const
+    const refused = { ...about(separator), refusal }
+    expect(predictionText(refused)).toContain(
+      'It will not boot: the firmware refuses EFI/BOOT/BOOTX64.EFI because of secure-boot: it is not signed.',
+    )
+    expect(predictionJson(refused)).toMatchObject({ refusal })
+    expect(predictionJson(about(separator))).toMatchObject({ refusal: null })
   })
 
   it('says what cannot be known, and why', () => {

@@ -3,6 +3,7 @@ import {
   type HashAlgorithm,
   type PredictedEvent,
   type PredictedPcrs,
+  type PredictedRefusal,
   predictedDigest,
   predictPcrs,
 } from '../measure/index.ts'
@@ -18,6 +19,7 @@ export interface PredictedMachine {
   readonly banks: readonly HashAlgorithm[]
   readonly commandLine: string | undefined
   readonly events: readonly PredictedEvent[]
+  readonly refusal: PredictedRefusal | undefined
 }
 
 /** Whether nothing in it is unknown. */
@@ -29,7 +31,14 @@ export function isComplete({ events }: Pick<PredictedMachine, 'events'>): boolea
 export function predictionText(machine: PredictedMachine): string {
   const { image, firmware, cloud, banks, events } = machine
   const pcrs = predictPcrs(events, banks)
+  const { refusal } = machine
   const lines = [`${image.name} ${image.version}  ${cloud ?? 'no cloud'}, firmware ${firmware}`, '']
+  if (refusal !== undefined) {
+    lines.push(
+      `It will not boot: the ${refusal.by} refuses ${refusal.image} because of ${refusal.because}: ${refusal.why}.`,
+      '',
+    )
+  }
   const indices = [...new Set(events.map(({ pcr }) => pcr))].sort((a, b) => a - b)
   for (const pcr of indices) {
     lines.push(`PCR ${pcr}`)
@@ -83,6 +92,7 @@ export function predictionJson(machine: PredictedMachine): object {
     cloud: cloud ?? null,
     commandLine: commandLine ?? null,
     isComplete: isComplete(machine),
+    refusal: machine.refusal ?? null,
     events: events.map((event) => eventJson(event, banks)),
     pcrs: Object.fromEntries(pcrs),
   }

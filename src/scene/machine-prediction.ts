@@ -9,6 +9,7 @@ import {
 } from '../formats/index.ts'
 import { type MachineSpec, machineOemStrings } from '../machine/index.ts'
 import {
+  afterRefusal,
   authenticodeDigests,
   authorityEvents,
   type Calibration,
@@ -18,9 +19,11 @@ import {
   machineSmbiosTable,
   type OvmfFirmware,
   type PredictedEvent,
+  type PredictedRefusal,
   parseOvmf,
   predictBoot,
   predictFirmware,
+  predictRefusal,
   secureBootState,
   tcgProcessorId,
 } from '../measure/index.ts'
@@ -47,6 +50,8 @@ export interface MachinePrediction {
   readonly started: readonly string[]
   /** That of the kernel, as far as it is known. */
   readonly commandLine: string | undefined
+  /** The boot ends there. What was to come after it is not among the events. */
+  readonly refusal: PredictedRefusal | undefined
 }
 
 /** Whether the kernel has it is in no file that is looked at. */
@@ -102,12 +107,19 @@ export async function predictMachine(spec: MachineSpec, options: PredictionOptio
     ...(calibration === undefined ? {} : { calibration }),
   })
   const verified = secureBoot.mode === 'enabled' ? boot.images : []
-  const verdicts = verified.map(({ pe, bytes }) => {
+  const judged = verified.map(({ name, pe, bytes }) => {
     const digests = authenticodeDigests(pe, bytes, HASH_ALGORITHMS)
-    return judgeImage({ certificates: peCertificates(pe, bytes), digests }, secureBoot)
+    return { name, verdict: judgeImage({ certificates: peCertificates(pe, bytes), digests }, secureBoot) }
   })
+  const refusal = predictRefusal(judged.filter(({ name }) => boot.started.includes(name)))
+  if (refusal !== undefined) {
+    const { started } = boot
+    const events = [...measured, ...afterRefusal(refusal)]
+    return { events, started: started.slice(0, started.indexOf(refusal.image)), commandLine: undefined, refusal }
+  }
   return {
-    events: [...measured, ...authorityEvents(verdicts), ...boot.events, IMA],
+    events: [...measured, ...authorityEvents(judged.map(({ verdict }) => verdict)), ...boot.events, IMA],
+    refusal,
     started: boot.started,
     commandLine: boot.commandLine,
   }
