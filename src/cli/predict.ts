@@ -4,12 +4,18 @@ import { basename, join } from 'node:path'
 import { Command } from 'commander'
 import { firmwareNamed, PrivateNetwork } from '../machine/index.ts'
 import { HASH_ALGORITHMS, type HashAlgorithm, parseHashAlgorithm } from '../measure/index.ts'
-import { isComplete, predictionJson, predictionText } from '../report/index.ts'
 import { calibrate, importsUserData, predictMachine } from '../scene/index.ts'
 import { Cache, cacheDirectory } from '../toolchain/index.ts'
 import { machineStates, verifiedMachine } from '../verify/index.ts'
 import { buildImage, checkNames, cloudOption } from './image-steps.ts'
 import { FIRMWARE } from './paths.ts'
+import {
+  checkPredictOutput,
+  type PredictOutputOptions,
+  parsePcrs,
+  parsePredictFormat,
+  writePrediction,
+} from './predict-output.ts'
 import { Progress } from './progress.ts'
 import {
   chooseAccelerator,
@@ -18,7 +24,7 @@ import {
   withToolchainOptions,
 } from './toolchain-options.ts'
 
-interface PredictOptions extends ToolchainOptions {
+interface PredictOptions extends ToolchainOptions, PredictOutputOptions {
   readonly cloud: string
   readonly firmware: string
   readonly bank: readonly HashAlgorithm[]
@@ -36,9 +42,16 @@ export function predictCommand(signal: AbortSignal): Command {
     .option('--bank <name>', 'a PCR bank; may be repeated; all without', addBank, [])
     .option('--cmdline <words>', 'words added to the kernel command line')
     .option('--hands-off', 'of a machine without the guest channel of Bootwright', false)
-    .option('--json', 'print machine-readable output', false)
+    .option('--format <name>', 'text, json, cel, pcrlock, keylime or pcrsig', parsePredictFormat, 'text')
+    .option('--json', 'the same as --format json', false)
+    .option('--pcrs <list>', 'only these: 0-7,11', parsePcrs)
+    .option('--output <path>', 'a file, or the directory of --format pcrlock; standard output without')
+    .option('--private-key <file>', 'the key that --format pcrsig signs with')
+    .option('--policyref <text>', 'the policy reference that is signed along')
     .action(async (image: string, options: PredictOptions) => {
-      if (!(await predict(image, options, signal))) process.exitCode = 1
+      const format = options.json ? 'json' : options.format
+      checkPredictOutput({ ...options, format })
+      if (!(await predict(image, { ...options, format }, signal))) process.exitCode = 1
     })
 }
 
@@ -86,8 +99,7 @@ async function predict(name: string, options: PredictOptions, signal: AbortSigna
     progress.finish()
     const { version, identity } = image
     const shown = { image: { name, version, identity }, firmware: options.firmware, cloud, banks, ...predicted }
-    process.stdout.write(options.json ? `${JSON.stringify(predictionJson(shown))}\n` : predictionText(shown))
-    return isComplete(shown)
+    return await writePrediction(shown, options)
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
