@@ -6,6 +6,7 @@ import {
   calculatePcr11,
   type HashAlgorithm,
   type PredictedEvent,
+  type PredictedRefusal,
   READY_PHASE_PATH,
   ukiProfile,
 } from '../measure/index.ts'
@@ -21,6 +22,8 @@ export interface Prediction {
   readonly sections: readonly string[]
   /** Every measurement, from the firmware, the disk and the description of the machine. */
   readonly events: readonly PredictedEvent[]
+  /** The boot is to end there; none without it. */
+  readonly refusal?: PredictedRefusal
 }
 
 /** What the prediction is made from. Nothing of a running system is looked at. */
@@ -38,8 +41,12 @@ export async function predict(input: PredictionInput): Promise<Prediction> {
   const { ukiPath, spec, toolchain, calibration, userData } = input
   const uki = await predictUki(ukiPath, spec.tpm === 'absent' ? [] : spec.tpm.banks)
   const isImported = userData !== undefined && (await importsUserData(ukiPath))
-  const { events } = await predictMachine(spec, { toolchain, calibration, ...(isImported ? { userData } : {}) })
-  return { ...uki, events }
+  const { events, refusal } = await predictMachine(spec, {
+    toolchain,
+    calibration,
+    ...(isImported ? { userData } : {}),
+  })
+  return { ...uki, events, ...(refusal === undefined ? {} : { refusal }) }
 }
 
 /** The part that follows from the UKI file alone. */

@@ -8,6 +8,7 @@ import { calibrate, openScene } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { Cache, Toolchain } from '../toolchain/index.ts'
 import { answered } from './answered.ts'
+import { bootCheck, failureOf } from './boot-check.ts'
 import type { Check, CheckContext } from './check.ts'
 import { CHECKS } from './checks/index.ts'
 import { GuestFacts } from './guest-facts.ts'
@@ -46,9 +47,6 @@ export interface VerifyOptions {
   readonly faults?: readonly FaultRule[]
   readonly idleMs?: number
 }
-
-/** The machine's own claim: without it nothing else can be asked. */
-const BOOT = { id: 'boot', title: 'The machine boots' } as const
 
 /**
  * The main job on a built image: predicts, boots, checks. Resolves with the report whatever the checks say, also when
@@ -105,7 +103,7 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
     await using running = await step('power on', () => stopped.start({ signal: options.signal }))
     measured = cloud === undefined ? running.measured : [...running.measured, USER_DATA]
     try {
-      const boot = await step('boot', () => bootCheck(running, options, progress))
+      const boot = await step('boot', () => bootCheck(running, prediction.refusal, options, progress))
       checks.push(boot.report)
       if (boot.systemState === undefined) {
         notRun.push(...CHECKS.map(({ id, title }) => ({ id, title, reason: 'the machine did not boot' })))
@@ -161,29 +159,6 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
 /** systemd-imds --import extends PCR 12 with the user data, which holds a random credential. */
 const USER_DATA = { what: 'user data of the cloud instance', pcrs: [12] } as const
 
-async function bootCheck(
-  running: RunningMachine,
-  options: VerifyOptions,
-  progress: (step: string, line: string) => void,
-): Promise<{ report: CheckReport; systemState: string | undefined }> {
-  const begun = performance.now()
-  const stopLines = running.console.onLine((line) => progress('boot', line))
-  const facts = () => ({ ...BOOT, durationMs: Math.round(performance.now() - begun) })
-  try {
-    const systemState = await running.booted({
-      signal: options.signal,
-      ...(options.idleMs === undefined ? {} : { idleMs: options.idleMs }),
-    })
-    const seconds = ((performance.now() - begun) / 1000).toFixed(1)
-    return { report: { ...facts(), status: 'passed', evidence: [`${seconds} s to "${systemState}"`] }, systemState }
-  } catch (error) {
-    if (!(error instanceof BootwrightError) || error.family !== 'guest') throw error
-    return { report: { ...facts(), ...failureOf(error) }, systemState: undefined }
-  } finally {
-    stopLines()
-  }
-}
-
 /** Asks a check. A guest that cannot answer fails it; a host that cannot do its part ends the run. */
 async function ask(check: Check, context: CheckContext, options: VerifyOptions): Promise<CheckReport> {
   const begun = performance.now()
@@ -195,15 +170,6 @@ async function ask(check: Check, context: CheckContext, options: VerifyOptions):
     if (!(error instanceof BootwrightError) || (error.family !== 'guest' && error.code !== 'MALFORMED_INPUT'))
       throw error
     return { ...facts(), ...failureOf(error) }
-  }
-}
-
-function failureOf(error: BootwrightError): Pick<CheckReport, 'status' | 'evidence' | 'code' | 'hint'> {
-  return {
-    status: 'failed',
-    evidence: error.message.split('\n'),
-    code: error.code,
-    ...(error.hint === undefined ? {} : { hint: error.hint }),
   }
 }
 
