@@ -21,7 +21,7 @@ const PROMPT = /\blogin: *$/
 const LIMIT_MS = 300_000
 
 const toolchain = await setUp({ onProgress: (step, line) => process.stderr.write(`${step}: ${line}\n`) })
-const firmware = await firmwareNamed(join(CHECKOUT, 'ovmf'), 'plain', toolchain)
+const firmware = await firmwareNamed(join(CHECKOUT, 'ovmf'), 'plain', toolchain, new Cache())
 await mkdir(WORK, { recursive: true })
 
 /** `mkosi` on its own, on the peer's definition, with nothing kept in the checkout. */

@@ -34,7 +34,7 @@ const spec = {
     outDirectory: join(CHECKOUT, 'out'),
     cache,
   }),
-  firmware: await firmwareNamed(join(CHECKOUT, 'ovmf'), 'plain', toolchain),
+  firmware: await firmwareNamed(join(CHECKOUT, 'ovmf'), 'plain', toolchain, cache),
   accelerator: 'tcg',
   uuid: '11111111-2222-4333-8444-555555555555',
 } as const

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { firmwareNamed } from '../src/machine/index.ts'
+import { Cache } from '../src/toolchain/index.ts'
 import { builtImage, CHECKOUT, check, failures, tools, verified } from './support/scene.ts'
 
 /** PCR 0 to 23, but for the initrd with its boot secret and what IMA measures. */
@@ -25,7 +26,7 @@ describe('the prediction', () => {
   })
 
   it.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')('holds with the firmware for Secure Boot', async () => {
-    const firmware = await firmwareNamed(join(CHECKOUT, 'ovmf'), 'setup-mode', await tools())
+    const firmware = await firmwareNamed(join(CHECKOUT, 'ovmf'), 'setup-mode', await tools(), new Cache())
     const report = await verified(await builtImage('minimal'), { firmware, accelerator: 'tcg' })
     expect(failures(report)).toEqual([])
     expect(check(report, 'pcrs')?.evidence[0]).toBe(`${KNOWN_PCRS} values are as predicted; PCR 9, 10 cannot be`)

@@ -15,7 +15,7 @@ import {
 } from '../machine/index.ts'
 import { instanceIn, openScene } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
-import { cacheDirectory } from '../toolchain/index.ts'
+import { Cache, cacheDirectory } from '../toolchain/index.ts'
 import { machineStates, makeRunDirectory } from '../verify/index.ts'
 import { buildImage, checkNames, cloudOption, removedIfNothingRan, wholeNumber } from './image-steps.ts'
 import { FIRMWARE, OUT } from './paths.ts'
@@ -30,6 +30,7 @@ import {
 interface BootOptions extends ToolchainOptions {
   readonly cloud: string
   readonly firmware: string
+  readonly sign: boolean
   readonly keep: boolean
   readonly vnc?: number
   readonly tpm: boolean
@@ -47,6 +48,7 @@ export function bootCommand(signal: AbortSignal): Command {
     .argument('<image>', 'name of the image')
     .option('--cloud <name>', 'the cloud to boot in, or none', 'none')
     .option('--firmware <name>', 'the firmware variant', 'plain')
+    .option('--no-sign', 'leave the image unsigned, whatever the firmware wants')
     .option('--no-tpm', 'boot without a TPM')
     .option('--memory <MiB>', 'memory of the machine', wholeNumber('--memory', 256), DEFAULT_SPEC.memoryMiB)
     .option('--cores <number>', 'cores of the machine', wholeNumber('--cores', 1), DEFAULT_SPEC.cores)
@@ -60,8 +62,12 @@ async function boot(image: string, options: BootOptions, signal: AbortSignal): P
   const cloudName = cloudOption(options.cloud)
   await checkNames({ images: [image], cloud: cloudName, firmware: options.firmware })
   const toolchain = await prepareToolchain(options, progress, signal)
-  const firmware = await firmwareNamed(FIRMWARE, options.firmware, toolchain)
-  const built = await buildImage(image, toolchain, progress, signal, { snapshot: options.snapshot })
+  const firmware = await firmwareNamed(FIRMWARE, options.firmware, toolchain, new Cache())
+  const built = await buildImage(image, toolchain, progress, signal, {
+    snapshot: options.snapshot,
+    firmware,
+    sign: options.sign,
+  })
   const stateParent = machineStates(cacheDirectory())
   await mkdir(stateParent, { recursive: true })
   await reapStateDirectories(stateParent)

@@ -1,5 +1,6 @@
 import { readdir, rm } from 'node:fs/promises'
 import { type BuiltImage, build, listImages } from '../image/index.ts'
+import type { Firmware } from '../machine/index.ts'
 import { BootwrightError, unknownName } from '../system/index.ts'
 import { Cache, type Toolchain } from '../toolchain/index.ts'
 import { FIRMWARE, IMAGES, OUT } from './paths.ts'
@@ -21,27 +22,45 @@ export async function checkNames(names: {
   if (!firmwares.includes(names.firmware)) throw unknownName('firmware', names.firmware, firmwares)
 }
 
+interface BuildImageOptions {
+  readonly force?: boolean
+  readonly version?: string
+  readonly snapshot?: string | undefined
+  /** The image is signed with the user's own keys if it has to be, unless `sign` is false. */
+  readonly firmware?: Firmware
+  readonly sign?: boolean
+}
+
 /** Builds an image, telling what mkosi does; quick when nothing changed. */
 export async function buildImage(
   name: string,
   toolchain: Toolchain,
   progress: Progress,
   signal: AbortSignal,
-  options: { force?: boolean; version?: string; snapshot?: string | undefined } = {},
+  options: BuildImageOptions = {},
 ): Promise<BuiltImage & { isFresh: boolean }> {
+  const cache = new Cache()
   const built = await build(name, {
     toolchain,
     imagesDirectory: IMAGES,
     outDirectory: OUT,
-    cache: new Cache(),
+    cache,
     signal,
     snapshot: options.snapshot,
     onProgress: (step, line) => progress.update(`${name}: ${step}`, line),
     ...(options.force === undefined ? {} : { force: options.force }),
     ...(options.version === undefined ? {} : { version: options.version }),
   })
+  const { firmware, sign } = options
+  let signed = built
+  if (firmware?.ownKeys !== undefined && sign !== false) {
+    progress.update(`${name}: sign`, '')
+    // Not needed by everybody who builds.
+    const { signedImage } = await import('../scene/index.ts')
+    signed = await signedImage(built, firmware, { toolchain, cache, signal })
+  }
   progress.finish()
-  return built
+  return signed
 }
 
 /** What failed before it began leaves no evidence, and then no directory for it either. */

@@ -27,6 +27,7 @@ import {
 interface PredictOptions extends ToolchainOptions, PredictOutputOptions {
   readonly cloud: string
   readonly firmware: string
+  readonly sign: boolean
   readonly bank: readonly HashAlgorithm[]
   readonly handsOff: boolean
   readonly cmdline?: string
@@ -39,6 +40,7 @@ export function predictCommand(signal: AbortSignal): Command {
     .argument('[image]', 'name of the image', 'cloud')
     .option('--cloud <name>', 'the cloud to boot in, or none', 'aws')
     .option('--firmware <name>', 'the firmware variant', 'plain')
+    .option('--no-sign', 'leave the image unsigned, whatever the firmware wants')
     .option('--bank <name>', 'a PCR bank; may be repeated; all without', addBank, [])
     .option('--cmdline <words>', 'words added to the kernel command line')
     .option('--hands-off', 'of a machine without the guest channel of Bootwright', false)
@@ -64,8 +66,12 @@ async function predict(name: string, options: PredictOptions, signal: AbortSigna
   const cloud = cloudOption(options.cloud)
   await checkNames({ images: [name], cloud, firmware: options.firmware })
   const toolchain = await prepareToolchain(options, progress, signal)
-  const firmware = await firmwareNamed(FIRMWARE, options.firmware, toolchain)
-  const image = await buildImage(name, toolchain, progress, signal, { snapshot: options.snapshot })
+  const firmware = await firmwareNamed(FIRMWARE, options.firmware, toolchain, new Cache())
+  const image = await buildImage(name, toolchain, progress, signal, {
+    snapshot: options.snapshot,
+    firmware,
+    sign: options.sign,
+  })
   const banks = HASH_ALGORITHMS.filter((bank) => options.bank.length === 0 || options.bank.includes(bank))
   const { spec, instance } = verifiedMachine({
     image,

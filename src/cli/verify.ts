@@ -19,6 +19,7 @@ import {
 interface VerifyOptions extends ToolchainOptions {
   readonly cloud: string
   readonly firmware: string
+  readonly sign: boolean
   readonly json: boolean
   readonly junit?: string
   readonly keep: boolean
@@ -30,6 +31,7 @@ export function verifyCommand(signal: AbortSignal): Command {
     .argument('[image]', 'name of the image', 'cloud')
     .option('--cloud <name>', 'the cloud to boot in, or none', 'aws')
     .option('--firmware <name>', 'the firmware variant', 'plain')
+    .option('--no-sign', 'leave the image unsigned, whatever the firmware wants')
     .option('--json', 'print the report as JSON', false)
     .option('--junit <file>', 'write the report as JUnit XML too')
     .option('--keep', "keep the machine's disk, variable store and TPM state", false)
@@ -57,10 +59,10 @@ async function verifyImage(image: string, options: VerifyOptions, signal: AbortS
     return result
   }
   const toolchain = await timed('set up', () => prepareToolchain(options, progress, signal))
+  const firmware = await firmwareNamed(FIRMWARE, options.firmware, toolchain, new Cache())
   const built = await timed('build', () =>
-    buildImage(image, toolchain, progress, signal, { snapshot: options.snapshot }),
+    buildImage(image, toolchain, progress, signal, { snapshot: options.snapshot, firmware, sign: options.sign }),
   )
-  const firmware = await firmwareNamed(FIRMWARE, options.firmware, toolchain)
   const accelerator = await chooseAccelerator(toolchain, firmware.needsSmm, signal)
   const stateParent = machineStates(cacheDirectory())
   await reapStateDirectories(stateParent)
@@ -87,6 +89,7 @@ async function verifyImage(image: string, options: VerifyOptions, signal: AbortS
 
 function repeat(image: string, options: VerifyOptions): string {
   const argv = ['./bootwright', 'verify', image, '--cloud', options.cloud, '--firmware', options.firmware]
+  if (!options.sign) argv.push('--no-sign')
   if (options.toolchain !== 'managed') argv.push('--toolchain', options.toolchain)
   if (options.snapshot !== undefined) argv.push('--snapshot', options.snapshot)
   return describe({ argv })

@@ -6,6 +6,7 @@ import { malformed } from './malformed.ts'
 export const EFI_VARIABLE_NON_VOLATILE = 0x01
 export const EFI_VARIABLE_BOOTSERVICE_ACCESS = 0x02
 export const EFI_VARIABLE_RUNTIME_ACCESS = 0x04
+export const EFI_VARIABLE_TIME_BASED_AUTHENTICATED_WRITE_ACCESS = 0x20
 
 export interface EfiVariableName {
   readonly name: string

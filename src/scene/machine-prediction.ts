@@ -1,12 +1,5 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import {
-  type DiskReader,
-  parseEfiVariableStore,
-  parseSmbiosTable,
-  peCertificates,
-  type SmbiosIdentity,
-} from '../formats/index.ts'
+import { parseEfiVariableStore, parseSmbiosTable, peCertificates, type SmbiosIdentity } from '../formats/index.ts'
 import { type MachineSpec, machineOemStrings } from '../machine/index.ts'
 import {
   afterRefusal,
@@ -29,6 +22,7 @@ import {
 } from '../measure/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
+import { openDisk } from './disk-file.ts'
 
 export interface PredictionOptions {
   readonly toolchain: Pick<Toolchain, 'versions'>
@@ -154,16 +148,4 @@ function machineType(versions: Toolchain['versions']): string {
   const [, major, minor] = /(?:^|:)(\d+)\.(\d+)/.exec(versions.qemu ?? '') ?? []
   if (major !== undefined && minor !== undefined) return `pc-q35-${major}.${minor}`
   throw new BootwrightError('HOST_UNSUITABLE', `Expected a version of QEMU, found "${versions.qemu}"`)
-}
-
-function openDisk(path: string): DiskReader & Disposable {
-  const file = openSync(path, 'r')
-  return {
-    size: fstatSync(file).size,
-    read(offset, length) {
-      const bytes = Buffer.alloc(length)
-      return bytes.subarray(0, readSync(file, bytes, 0, length, offset))
-    },
-    [Symbol.dispose]: () => closeSync(file),
-  }
 }

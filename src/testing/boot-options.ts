@@ -1,4 +1,5 @@
 import type { ExtraDisk, MachineSpec, RunningMachine, StoppedMachine } from '../machine/index.ts'
+import type { Revoked } from '../scene/index.ts'
 import type { PcrBank } from '../tpm/index.ts'
 import type { CloudDescription } from './cloud-description.ts'
 import type { SharedNetwork } from './shared-network.ts'
@@ -49,6 +50,10 @@ type Place =
 export type BootOptions<Channel extends boolean = boolean, Tpm extends TpmChoice = TpmChoice> = {
   /** Name of a firmware variant. */
   readonly firmware?: string | undefined
+  /** `false`: leaves the image unsigned, though the firmware knows the user's own keys. */
+  readonly sign?: boolean
+  /** What the firmware's dbx forbids of the image: its boot loader or UKI by digest, or whoever signed them. */
+  readonly revoked?: readonly Revoked[]
   readonly tpm?: Tpm
   readonly memoryMiB?: number
   readonly cores?: number

@@ -10,7 +10,7 @@ import {
   machine,
   type RunningMachine,
 } from '../machine/index.ts'
-import { openScene, type SceneOptions } from '../scene/index.ts'
+import { openScene, type SceneOptions, withRevoked } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { BootOptions, ForkChoice } from './boot-options.ts'
 import type { CallLog } from './call-log.ts'
@@ -67,8 +67,9 @@ async function start(image: string, options: BootOptions, context: BootContext):
   const macAddress = member?.macAddress ?? DEFAULT_SPEC.macAddress
   // Names first: a slip of the pen should not cost minutes.
   const cloud = options.cloud === undefined ? undefined : describedInstance(options.cloud, macAddress)
-  const firmware = await workbench.firmware(options.firmware ?? DEFAULT_FIRMWARE)
-  const built = await workbench.image(image)
+  const variant = await workbench.firmware(options.firmware ?? DEFAULT_FIRMWARE)
+  const built = await workbench.image(image, options.sign === false ? undefined : variant)
+  const firmware = await withRevoked(variant, built, options.revoked ?? [], settings.cache)
   const cloudSmbios = cloud?.provider.smbios(cloud.instance) ?? {}
   const spec: MachineSpec = {
     ...DEFAULT_SPEC,

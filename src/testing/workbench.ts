@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { type BuiltImage, build } from '../image/index.ts'
 import { type Firmware, reapStateDirectories } from '../machine/index.ts'
+import { signedImage } from '../scene/index.ts'
 import { accelerator, setUp, type Toolchain } from '../toolchain/index.ts'
 import { checkImage, projectFirmware } from './names.ts'
 import type { Settings } from './settings.ts'
@@ -27,8 +28,12 @@ export class Workbench {
     })
   }
 
-  /** An image of the project, built unless it is there already. */
-  async image(name: string): Promise<BuiltImage> {
+  /** An image of the project, built unless it is there already, and signed as the firmware wants it. */
+  async image(name: string, firmware?: Firmware): Promise<BuiltImage> {
+    if (firmware?.ownKeys !== undefined) {
+      const [image, toolchain] = [await this.image(name), await this.tools()]
+      return signedImage(image, firmware, { toolchain, cache: this.settings.cache })
+    }
     const { project, cache } = this.settings
     await checkImage(project, name)
     const { imagesDirectory, outDirectory } = project
@@ -38,7 +43,7 @@ export class Workbench {
   }
 
   async firmware(name: string): Promise<Firmware> {
-    return projectFirmware(this.settings.project, name, await this.tools())
+    return projectFirmware(this.settings.project, name, await this.tools(), this.settings.cache)
   }
 
   accelerator(needsSmm: boolean): Promise<'kvm' | 'tcg'> {

@@ -35,7 +35,7 @@ export async function builtImage(name: string): Promise<BuiltImage> {
 }
 
 export async function plainFirmware() {
-  return firmwareNamed(join(CHECKOUT, 'ovmf'), 'plain', await tools())
+  return firmwareNamed(join(CHECKOUT, 'ovmf'), 'plain', await tools(), new Cache())
 }
 
 export async function hostAccelerator(): Promise<'kvm' | 'tcg'> {
