@@ -78,11 +78,17 @@ export interface LoaderConf {
   readonly default?: string
   /** The same, but an entry that has no tries left is passed over (systemd 261). */
   readonly preferred?: string
+  /** `secure-boot-enroll`: `off`, `manual`, `if-safe` or `force`. */
+  readonly secureBootEnroll?: string
 }
 
 export function parseLoaderConf(bytes: Uint8Array): LoaderConf {
   const values = new Map(keyValueLines(bytes, ' \t'))
-  return { ...named('default', values.get('default')), ...named('preferred', values.get('preferred')) }
+  return {
+    ...named('default', values.get('default')),
+    ...named('preferred', values.get('preferred')),
+    ...named('secureBootEnroll', values.get('secure-boot-enroll')),
+  }
 }
 
 /** A boot counter in a file name: `name+LEFT[-DONE].conf` or `.efi`. */

@@ -18,6 +18,7 @@ import {
   predictFirmware,
   predictRefusal,
   secureBootState,
+  selfEnrolledVariables,
   tcgProcessorId,
 } from '../measure/index.ts'
 import { BootwrightError } from '../system/index.ts'
@@ -75,9 +76,11 @@ export async function predictMachine(spec: MachineSpec, options: PredictionOptio
   const { toolchain, calibration, userData } = options
   const banks = options.banks ?? (spec.tpm === 'absent' ? [] : spec.tpm.banks)
   const firmware = parseOvmf(await readFile(spec.firmware.codePath))
-  const { variables } = parseEfiVariableStore(await readFile(options.variablesPath ?? spec.firmware.variablesPath))
+  const stored = parseEfiVariableStore(await readFile(options.variablesPath ?? spec.firmware.variablesPath)).variables
   const smbios = smbiosOf(spec, firmware, toolchain)
   using disk = openDisk(spec.image.diskPath)
+  const isSetupMode = secureBootState(firmware, { variables: stored }).mode === 'setup-mode'
+  const variables = (isSetupMode ? selfEnrolledVariables(disk, stored) : undefined) ?? stored
   const secureBoot = secureBootState(firmware, { variables })
   const boot = predictBoot({
     machine: {

@@ -19,13 +19,15 @@ export interface SigningOptions {
 }
 
 /** Raised when other bytes come out. */
-const LAYOUT = 1
+const LAYOUT = 2
 const DISK = 'disk.raw'
 const UKI = 'uki.efi'
 /** Where firmware and boot loaders look for programs: the ESP and the extended boot loader partition (UAPI.2). */
 export const ESP_TYPE = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
 const BOOT_PARTITIONS = [ESP_TYPE, 'bc13c2ff-59e6-4262-a352-b275fd6f7172']
 const SIGNER = '/usr/lib/systemd/systemd-sbsign'
+/** Keys that systemd-boot enrols by itself when nothing is enrolled yet. */
+const KEYS_DIRECTORY = '/loader/keys/auto'
 /** Deeper than any boot loader looks. */
 const MAX_DEPTH = 8
 /** Times of signatures and files: the same keys give the same bytes. */
@@ -58,7 +60,7 @@ export async function signedImage<Image extends SignableImage>(
     await command(['cp', '--sparse=always', '--reflink=auto', image.diskPath, disk])
     const original = await readFile(image.ukiPath)
     let isUkiFound = false
-    for (const { partition, programs } of bootPrograms(disk)) {
+    for (const { partition, programs, missingDirectories } of bootPrograms(disk)) {
       const target = `${disk}@@${partition.offset}`
       for (const { path, bytes } of programs) {
         const [unsigned, signed] = [join(scratch, 'unsigned.efi'), join(scratch, 'signed.efi')]
@@ -77,8 +79,13 @@ export async function signedImage<Image extends SignableImage>(
         await rename(signed, join(directory, UKI))
       }
       if (enrolled === 'at-first-boot' && partition.typeGuid === ESP_TYPE) {
-        const files = await keyFiles(keys, { toolchain, scratchDirectory: scratch })
-        await copyKeys(files, { directory: scratch, target, command })
+        for (const path of missingDirectories) await command(['mmd', '-i', target, `::${path}`])
+        for (const [name, bytes] of await keyFiles(keys, { toolchain, scratchDirectory: scratch })) {
+          const file = join(scratch, name)
+          await writeFile(file, bytes)
+          await utimes(file, 0, 0)
+          await command(['mcopy', '-m', '-Q', '-i', target, file, `::${KEYS_DIRECTORY}/${name}`])
+        }
       }
     }
     await rm(scratch, { recursive: true })
@@ -95,6 +102,8 @@ export async function signedImage<Image extends SignableImage>(
 interface BootPrograms {
   readonly partition: Gpt['partitions'][number]
   readonly programs: readonly { readonly path: string; readonly bytes: Buffer }[]
+  /** Of those that lead to the keys, outermost first. */
+  readonly missingDirectories: readonly string[]
 }
 
 function bootPrograms(diskPath: string): BootPrograms[] {
@@ -103,7 +112,10 @@ function bootPrograms(diskPath: string): BootPrograms[] {
     .partitions.filter(({ typeGuid }) => BOOT_PARTITIONS.includes(typeGuid))
     .map((partition) => {
       const volume = FatVolume.open(diskRange(disk, partition.offset, partition.size))
-      return { partition, programs: programsBelow(volume, '', MAX_DEPTH) }
+      const missingDirectories = ['/loader', '/loader/keys', KEYS_DIRECTORY].filter(
+        (path) => volume.find(path) === undefined,
+      )
+      return { partition, programs: programsBelow(volume, '', MAX_DEPTH), missingDirectories }
     })
 }
 
@@ -114,18 +126,4 @@ function programsBelow(volume: FatVolume, directory: string, depth: number): { p
     if (entry.isDirectory) return programsBelow(volume, path, depth - 1)
     return entry.name.toLowerCase().endsWith('.efi') ? [{ path, bytes: Buffer.from(volume.read(entry)) }] : []
   })
-}
-
-async function copyKeys(
-  files: ReadonlyMap<string, Uint8Array>,
-  to: { directory: string; target: string; command(argv: readonly string[]): Promise<unknown> },
-): Promise<void> {
-  const keys = join(to.directory, 'keys')
-  await mkdir(join(keys, 'auto'), { recursive: true })
-  for (const [name, bytes] of files) {
-    await writeFile(join(keys, 'auto', name), bytes)
-    await utimes(join(keys, 'auto', name), 0, 0)
-  }
-  for (const path of [join(keys, 'auto'), keys]) await utimes(path, 0, 0)
-  await to.command(['mcopy', '-s', '-m', '-Q', '-i', to.target, keys, '::/loader/keys'])
 }

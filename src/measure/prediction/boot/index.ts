@@ -3,4 +3,5 @@ export type { BootedSystem, BootInput, BootMachine, FirmwareConsoles } from './i
 export { EXIT_BOOT_SERVICES_RETRY } from './kernel.ts'
 export { type Nvpcr, nvpcrWord, SYSTEMD_NVPCRS } from './nvpcr.ts'
 export { type BootPrediction, predictBoot } from './predict-boot.ts'
+export { selfEnrolledVariables } from './self-enrolment.ts'
 export type { LoadedImage } from './started-file.ts'
