@@ -1,9 +1,12 @@
 import { BootwrightError, type NamespacedProcess } from '../system/index.ts'
 import type { ConsoleLog } from './console.ts'
 import { failureOn } from './console-signs.ts'
+import { refusalOf } from './refusal.ts'
 
 /** How many console lines an error shows. */
 const SHOWN_LINES = 12
+/** How many may tell why a boot was refused: firmware tries everything else before it gives up. */
+const REFUSAL_LINES = 200
 /** A failure is rarely one line: what follows it on the console belongs to the story. */
 const STORY_MS = 500
 /** A boot with everything in its log says a few MiB; the log on the host's disk must have an end. */
@@ -57,11 +60,17 @@ export class MachineFailure {
 
   /** An error of the machine, with the last lines of its console. */
   async explain(error: BootwrightError): Promise<BootwrightError> {
-    const lines = await this.#machine.console.lastLines(SHOWN_LINES)
+    const allLines = await this.#machine.console.lastLines(REFUSAL_LINES)
+    const refusal = refusalOf(error, allLines)
+    const lines = allLines.slice(-SHOWN_LINES)
     const story = lines.length === 0 ? 'Its console is empty.' : `The end of its console:\n  ${lines.join('\n  ')}`
     return new BootwrightError(error.code, `${error.message}\n${story}`, {
       ...(error.hint === undefined ? {} : { hint: error.hint }),
-      detail: { ...error.detail, directory: this.#machine.directory },
+      detail: {
+        ...error.detail,
+        directory: this.#machine.directory,
+        ...(refusal === undefined ? {} : { refusedBy: refusal.by, refusedBecause: refusal.because.join(' ') }),
+      },
       cause: error.cause,
     })
   }

@@ -1,28 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { NAMED_REASONS, type NamedReason, type Refusal, type Refuser, refusalOf } from '../../machine/index.ts'
 import { BootwrightError } from '../../system/index.ts'
 import { type Subject, subjectOf, type Verdict, verdict } from './subject.ts'
 
-/** Who can refuse to go on with a boot. */
-export type Refuser = 'firmware' | 'boot-loader' | 'kernel' | 'service-manager' | 'emergency-mode'
 /** Why: a reason that is known by name, or what the console says. */
-export type RefusalReason = keyof typeof REASONS | (string & {}) | RegExp
+type RefusalReason = NamedReason | (string & {}) | RegExp
 
-export interface Refusal {
+/** What is expected of a refusal. */
+interface ExpectedRefusal {
   readonly by?: Refuser
   readonly because?: RefusalReason
 }
-
-/** What the console says of reasons that have a name. */
-const REASONS = {
-  /** No boot option led to anything that could be started. */
-  'no-loader': /No bootable option|BdsDxe: failed to load .*: Not Found/,
-  /** The firmware or the loader trusts no signature of it. */
-  'secure-boot': /Access Denied|Security Violation|Secure Boot violation/i,
-  /** dm-verity found other data than its hash tree speaks of, or no root hash that fits. */
-  verity: /verity|device-mapper: reload ioctl/i,
-  /** What should be the root file system is not there. */
-  'no-root': /Unable to mount root fs|Cannot open root device|Timed out waiting for device|systemd-gpt-auto-root/,
-} as const
 
 const CONSOLE_LINES = 200
 const IDLE_MS = 90_000
@@ -31,7 +19,7 @@ const EVERY_MS = 200
 /** Waits until the machine has refused to boot, or has booted. Seconds, not a time-out: the console proves it. */
 export async function toRefuseBoot(
   received: unknown,
-  { by, because }: Refusal = {},
+  { by, because }: ExpectedRefusal = {},
   { idleMs = IDLE_MS }: { readonly idleMs?: number } = {},
 ): Promise<Verdict> {
   const { machine, record } = subjectOf(received)
@@ -42,10 +30,11 @@ export async function toRefuseBoot(
   const expected = `Expected the boot to be refused by ${wanted.join(' ')}`
   const end = await endOfBoot(machine, idleMs)
   if (typeof end === 'string') return verdict(false, [`${expected}, but the system booted: it is ${end}`], [])
-  const refuser = refuserOf(end)
-  const console = (await machine.console.lastLines(CONSOLE_LINES)).join('\n')
+  const console = await machine.console.lastLines(CONSOLE_LINES)
+  const refusal = refusalOf(end, console)
+  const refuser = refusal?.by
   const isBy = by === undefined ? refuser !== undefined : by === refuser
-  const isBecause = because === undefined || says(because, `${end.message}\n${console}`)
+  const isBecause = because === undefined || says(because, refusal, [end.message, ...console].join('\n'))
   if (isBy && isBecause)
     record?.expectSymptom({ match: 'Kernel panic - not syncing', because: 'toRefuseBoot() asked for it' })
   return verdict(
@@ -86,13 +75,8 @@ async function watchConsole(machine: Subject, idleMs: number): Promise<string> {
   }
 }
 
-function refuserOf({ code, message }: BootwrightError): Refuser | undefined {
-  if (code === 'BOOT_REFUSED') return message.startsWith('The boot loader') ? 'boot-loader' : 'firmware'
-  if (code === 'GUEST_PANIC') return message.startsWith('Process 1') ? 'service-manager' : 'kernel'
-  return code === 'GUEST_EMERGENCY' ? 'emergency-mode' : undefined
-}
-
-function says(because: RefusalReason, text: string): boolean {
+function says(because: RefusalReason, refusal: Refusal | undefined, text: string): boolean {
   if (because instanceof RegExp) return new RegExp(because).test(text)
-  return because in REASONS ? REASONS[because as keyof typeof REASONS].test(text) : text.includes(because)
+  const named = NAMED_REASONS.find((name) => name === because)
+  return named === undefined ? text.includes(because) : refusal?.because.includes(named) === true
 }
