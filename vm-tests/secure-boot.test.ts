@@ -1,7 +1,12 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe } from 'vitest'
-import { predictMachine, type Revoked } from '../src/scene/index.ts'
+import { firmwareNamed } from '../src/machine/index.ts'
+import { predictMachine, type Revoked, signedImage } from '../src/scene/index.ts'
 import { expect, type TestMachine, test } from '../src/testing/vitest.ts'
-import { tools } from './support/scene.ts'
+import { Cache } from '../src/toolchain/index.ts'
+import { AlteredDisk } from './support/altered-disk.ts'
+import { builtImage, CHECKOUT, failures, tools, verified } from './support/scene.ts'
 
 const all = test.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')
 const powerOn = { from: 'cold', until: 'power-on' } as const
@@ -11,6 +16,18 @@ describe('firmware with own keys', () => {
     await using machine = await boot('minimal', { firmware: 'own-keys', from: 'cold' })
     expect(await isSecureBootOn(machine)).toBe(true)
     await expect(machine).toMeasureAsPredicted()
+  })
+
+  all('goes on without an addon that nobody has signed, as predicted', async () => {
+    const [toolchain, cache] = [await tools(), new Cache()]
+    const firmware = await firmwareNamed(join(CHECKOUT, 'ovmf'), 'own-keys', toolchain, cache)
+    const image = await signedImage(await builtImage('minimal'), firmware, { toolchain, cache })
+    await using disk = await AlteredDisk.copyOf(image)
+    await disk.makeOnEsp('/loader/addons')
+    const addon = join(toolchain.root, 'usr/lib/systemd/boot/efi/addonx64.efi.stub')
+    await disk.writeOnEsp('/loader/addons/unsigned.addon.efi', await readFile(addon))
+    const report = await verified({ ...image, diskPath: disk.path }, { firmware, accelerator: 'tcg' })
+    expect(failures(report)).toEqual([])
   })
 
   all('refuses what nobody has signed', async ({ boot }) => {

@@ -8,7 +8,9 @@ import {
   type Calibration,
   HASH_ALGORITHMS,
   type HashAlgorithm,
+  type ImageVerdict,
   judgeImage,
+  type LoadedImage,
   machineSmbiosTable,
   type OvmfFirmware,
   type PredictedEvent,
@@ -82,12 +84,18 @@ export async function predictMachine(spec: MachineSpec, options: PredictionOptio
   const isSetupMode = secureBootState(firmware, { variables: stored }).mode === 'setup-mode'
   const variables = (isSetupMode ? selfEnrolledVariables(disk, stored) : undefined) ?? stored
   const secureBoot = secureBootState(firmware, { variables })
+  const judge = ({ pe, bytes }: LoadedImage): ImageVerdict => {
+    if (secureBoot.mode !== 'enabled') return { verdict: 'allowed', by: 'no-secure-boot' }
+    const digests = authenticodeDigests(pe, bytes, HASH_ALGORITHMS)
+    return judgeImage({ certificates: peCertificates(pe, bytes), digests }, secureBoot)
+  }
   const boot = predictBoot({
     machine: {
       disk,
       variables,
       smbios: parseSmbiosTable(smbios.table),
       isSecureBootEnabled: secureBoot.mode === 'enabled',
+      isTrusted: (image) => judge(image).verdict === 'allowed',
       // Each machine has a virtio-rng, for which OVMF has a driver.
       offersRandomSeed: true,
       consoles: { serialPort: 0, virtioConsoles: spec.channel ? 1 : 0, hasGraphics: spec.screen === true },
@@ -103,11 +111,7 @@ export async function predictMachine(spec: MachineSpec, options: PredictionOptio
     ...(smbios.isExact ? { smbiosTable: smbios.table } : {}),
     ...(calibration === undefined ? {} : { calibration }),
   })
-  const verified = secureBoot.mode === 'enabled' ? boot.images : []
-  const judged = verified.map(({ name, pe, bytes }) => {
-    const digests = authenticodeDigests(pe, bytes, HASH_ALGORITHMS)
-    return { name, verdict: judgeImage({ certificates: peCertificates(pe, bytes), digests }, secureBoot) }
-  })
+  const judged = boot.images.map((image) => ({ name: image.name, verdict: judge(image) }))
   const refusal = predictRefusal(judged.filter(({ name }) => boot.started.includes(name)))
   if (refusal !== undefined) {
     const { started } = boot

@@ -92,6 +92,11 @@ export class AlteredDisk implements AsyncDisposable {
     await run((await tools()).command(['mcopy', '-o', '-i', esp, file, `::${path}`]))
   }
 
+  /** Makes a directory on the ESP, in one that is there. */
+  async makeOnEsp(path: string): Promise<void> {
+    await run((await tools()).command(['mmd', '-i', `${this.path}@@${this.#esp().offset}`, `::${path}`]))
+  }
+
   #seal(header: Buffer): void {
     header.writeUInt32LE(0, HEADER.checksum)
     header.writeUInt32LE(crc32(header), HEADER.checksum)

@@ -5,6 +5,7 @@ import type { PredictedEvent } from '../event.ts'
 import type { BootVolume } from './boot-volume.ts'
 import { mangled } from './command-line.ts'
 import { bytesMeasured, imageEvents, PCR, taggedEvent } from './events.ts'
+import type { BootMachine } from './input.ts'
 import { type StartedFile, sectionOf, startedFile } from './started-file.ts'
 
 /** A section of an addon that the stub uses. */
@@ -18,6 +19,7 @@ export interface AddonPart {
 export interface Addons {
   /** One record in PCR 4 for each image that the firmware loaded, used or not. */
   readonly events: readonly PredictedEvent[]
+  /** Those that the firmware did not let pass as well. */
   readonly images: readonly StartedFile[]
   readonly commandLine: string
   readonly devicetrees: readonly AddonPart[]
@@ -34,6 +36,7 @@ export function loadAddons(
   volume: BootVolume,
   ownDirectory: string,
   uname: Uint8Array | undefined,
+  { isTrusted }: Pick<BootMachine, 'isTrusted'>,
   banks: readonly HashAlgorithm[],
 ): Addons {
   const events: PredictedEvent[] = []
@@ -43,6 +46,7 @@ export function loadAddons(
   let commandLine = ''
   const files = addonFiles(volume, [GLOBAL_DIRECTORY, ownDirectory])
   for (const { name, file } of files) {
+    if (isTrusted?.(file) === false) continue
     events.push(...imageEvents(file, banks, 'stub'))
     if (!isApplicable(file, uname)) continue
     const words = sectionOf(file, '.cmdline')

@@ -48,6 +48,7 @@ export function bootLoader(
     const driver = startedFile(volume, `${DRIVERS}\\${name}`)
     if (driver === undefined) continue
     images.push(driver)
+    if (machine.isTrusted?.(driver) === false) continue
     events.push(...imageEvents(driver, banks, 'boot-loader'))
   }
   const conf = volume.read(LOADER_CONF)

@@ -1,6 +1,7 @@
 import type { DiskReader, EfiVariable, SmbiosStructure } from '../../../formats/index.ts'
 import type { HashAlgorithm } from '../../hash-algorithms.ts'
 import type { Nvpcr } from './nvpcr.ts'
+import type { LoadedImage } from './started-file.ts'
 
 /** What the firmware shows of the machine's consoles (systemd-stub derives `console=` from it). */
 export interface FirmwareConsoles {
@@ -20,6 +21,8 @@ export interface BootMachine {
   /** In the order of the firmware's table. */
   readonly smbios: readonly SmbiosStructure[]
   readonly isSecureBootEnabled: boolean
+  /** Whether the firmware lets a driver or an addon pass; without it all pass. */
+  readonly isTrusted?: (image: LoadedImage) => boolean
   /** A confidential VM believes no SMBIOS strings. */
   readonly isConfidential?: boolean
   /** What a Boot#### variable starts, if it is not the disk's \EFI\BOOT\BOOTX64.EFI. */

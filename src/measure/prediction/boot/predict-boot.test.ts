@@ -199,6 +199,17 @@ describe('predictBoot() of what lies beside a UKI', () => {
     expect(commandLine).toBe('console=ttyS0 quiet glob=1 glob=2 own smb')
   })
 
+  it('goes on without one that the firmware does not let pass', () => {
+    const isTrusted = ({ name }: { name: string }): boolean => name !== 'loader/addons/b.addon.efi'
+    const without = predict({ ...machineWith({ esp: files }), isTrusted })
+    expect(without.commandLine).toBe('console=ttyS0 quiet glob=1 own')
+    const left = names(events, 4).filter((name) => name !== 'image loader/addons/b.addon.efi')
+    expect(names(without.events, 4)).toEqual(left)
+    expect(names(without.events, 12)).not.toContain('microcode of addon b.addon.efi')
+    // It was judged all the same, which may leave a record.
+    expect(without.images).toHaveLength(images.length)
+  })
+
   it('measures them in the order of the stub', () => {
     expect(names(events, 12)).toEqual([
       'command line of addons',

@@ -55,7 +55,7 @@ export function stub(
   let commandLine = explicit ?? mangled(efiText(section('.cmdline') ?? new Uint8Array()))
 
   const ownDirectory = extraDirectory(file.path)
-  const addons = loadAddons(volume, ownDirectory, section('.uname'), banks)
+  const addons = loadAddons(volume, ownDirectory, section('.uname'), machine, banks)
   events.push(...addons.events)
   if (addons.commandLine !== '') events.push(commandLineEvent('stub', 'command line of addons', addons.commandLine))
   commandLine = joined(commandLine, addons.commandLine)
