@@ -119,7 +119,7 @@ describe('a machine that boots with other bytes than predicted', () => {
     const built = await builtImage('minimal')
     const [toolchain, plain] = [await tools(), await plainFirmware()]
     await using disk = await AlteredDisk.copyOf(built)
-    await disk.writeOnEsp('/loader/boot-secret-mixin', Buffer.alloc(32, 9))
+    await disk.writeOnEsp('loader/boot-secret-mixin', Buffer.alloc(32, 9))
     const variablesPath = join(disk.directory, 'variables.fd')
     const digest = Buffer.alloc(32, 0xd5)
     await storeWith(variablesPath, plain.variablesPath, digest)

@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs'
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { type DiskReader, diskRange, FatVolume, parseGpt, parsePe } from '../../src/formats/index.ts'
 import { run } from '../../src/system/index.ts'
@@ -84,12 +84,28 @@ export class AlteredDisk implements AsyncDisposable {
     this.#seal(header)
   }
 
-  /** Writes a file on the ESP, into a directory that is there. */
+  /** Writes a file on the ESP; its directory is made, in one that is there. */
   async writeOnEsp(path: string, bytes: Uint8Array): Promise<void> {
     const file = join(this.directory, 'file')
     await writeFile(file, bytes)
+    const parent = `::/${dirname(path)}`
+    if (!(await this.#mtool('mdir', '-/', '-b', '::')).includes(`${parent}/\n`)) await this.#mtool('mmd', parent)
+    await this.#mtool('mcopy', '-o', file, `::/${path}`)
+  }
+
+  async renameOnEsp(path: string, to: string): Promise<void> {
+    await this.#mtool('mren', `::/${path}`, `::/${to}`)
+  }
+
+  /** Paths of all files there. */
+  async filesOnEsp(): Promise<string[]> {
+    const paths = (await this.#mtool('mdir', '-/', '-b', '::')).split('\n').map((line) => line.trim())
+    return paths.filter((path) => path !== '' && !path.endsWith('/')).map((path) => path.replace(/^::\//, ''))
+  }
+
+  async #mtool(tool: string, ...args: readonly string[]): Promise<string> {
     const esp = `${this.path}@@${this.#esp().offset}`
-    await run((await tools()).command(['mcopy', '-o', '-i', esp, file, `::${path}`]))
+    return (await run((await tools()).command([tool, '-i', esp, ...args]))).stdout
   }
 
   /** Makes a directory on the ESP, in one that is there. */
