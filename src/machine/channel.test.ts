@@ -98,7 +98,7 @@ describe('GuestChannel', () => {
   it('gives commands the usual mask, and none of its own descriptors', async () => {
     const { stdout } = await channel.run(['sh', '-c', 'umask; ls /proc/self/fd'])
     expect(String(stdout).split('\n').slice(0, 4)).toEqual(['0022', '0', '1', '2'])
-    expect(String(stdout)).not.toContain('4')
+    expect(String(stdout).split('\n')).not.toContain('4')
   })
 
   it('ends a command whose caller has gone, and goes on', async () => {
