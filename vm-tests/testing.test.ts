@@ -1,14 +1,13 @@
 import { describe } from 'vitest'
 import type { RunningMachine } from '../src/machine/index.ts'
-import { replay } from '../src/measure/index.ts'
+import { hostPcrs } from '../src/scene/index.ts'
 import { aws, expect, test } from '../src/testing/vitest.ts'
 
 /** What the commands lead to that the host saw. */
 async function seenFromHost(
   machine: Pick<RunningMachine, 'observedBoot'>,
 ): Promise<ReadonlyMap<number, string> | undefined> {
-  const { extends: extended, startupLocality } = await machine.observedBoot()
-  return replay(extended, ['sha256'], { startupLocality }).values.get('sha256')
+  return hostPcrs(await machine.observedBoot(), ['sha256']).get('sha256')
 }
 
 const shared = test
@@ -78,6 +77,9 @@ describe('the TPM of a machine, seen from the host', () => {
     const shown = await machine.tpm.readPcrs()
     expect(shown.get(7)).toBe('ab'.repeat(32))
     expect(await seenFromHost(machine)).toEqual(honest)
+    await expect(expect(machine).toMeasureAsPredicted({ withinMs: 0 })).rejects.toThrow(
+      `PCR 7 (sha256): the host saw what leads to ${honest.get(7)}, the guest shows abab`,
+    )
   })
 })
 

@@ -1,5 +1,6 @@
 export { calibrate } from './calibration.ts'
 export * from './guest-reads.ts'
+export * from './host-pcrs.ts'
 export * from './instance.ts'
 export * from './machine-prediction.ts'
 export { type Revoked, withRevoked } from './revocation.ts'

@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { actualEvents, eventsAsPredicted, parseEventLog, parsePcrBanks, parseUserspaceLog } from '../measure/index.ts'
+import {
+  actualEvents,
+  eventsAsPredicted,
+  type PcrBanks,
+  parseEventLog,
+  parsePcrBanks,
+  parseUserspaceLog,
+} from '../measure/index.ts'
 import { judgeMeasurements, type Measurements } from './judge-measurements.ts'
 
 const FIXTURES = join(import.meta.dirname, '../measure/prediction/fixtures/minimal')
@@ -10,7 +17,7 @@ const recorded = (name: string) => readFileSync(join(FIXTURES, name))
 const log = parseEventLog(recorded('event-log.bin'))
 const userspaceLog = parseUserspaceLog(recorded('tpm2-measure.log'))
 const pcrs = parsePcrBanks(JSON.parse(recorded('pcrs.json').toString()))
-const boot: Measurements = { pcrs, log, userspaceLog }
+const boot: Measurements = { pcrs, hostPcrs: pcrs, log, userspaceLog }
 const predicted = eventsAsPredicted(actualEvents(log, userspaceLog))
 
 describe('judgeMeasurements()', () => {
@@ -20,6 +27,7 @@ describe('judgeMeasurements()', () => {
       right: [
         `${predicted.length} events in sha256`,
         expect.stringMatching(/^23 PCR values replay from 5\d firmware and 19 userspace records$/),
+        '24 PCR values are those that the host saw',
       ],
     })
   })
@@ -57,8 +65,17 @@ describe('judgeMeasurements()', () => {
 
   it('names a PCR that the logs do not lead to', () => {
     const values = new Map([...(pcrs.get('sha256') ?? [])]).set(7, 'ab'.repeat(32))
-    const { wrong } = judgeMeasurements(predicted, { ...boot, pcrs: new Map([['sha256', values]]) })
+    const other: PcrBanks = new Map([['sha256', values]])
+    const { wrong } = judgeMeasurements(predicted, { ...boot, pcrs: other, hostPcrs: other })
     expect(wrong).toEqual([expect.stringMatching(/^PCR 7 \(sha256\) is not what the event logs lead to \(unknown\): /)])
+  })
+
+  it('names a PCR of which the host saw something else', () => {
+    const values = new Map([...(pcrs.get('sha256') ?? [])]).set(14, 'ab'.repeat(32))
+    const { wrong } = judgeMeasurements(predicted, { ...boot, hostPcrs: new Map([['sha256', values]]) })
+    expect(wrong).toEqual([
+      expect.stringMatching(/^PCR 14 \(sha256\): the host saw what leads to abab.*, the guest shows [0-9a-f]{64}$/),
+    ])
   })
 
   it('never finds right what could not be compared', () => {

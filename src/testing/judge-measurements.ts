@@ -1,5 +1,6 @@
 import {
   compareBoot,
+  comparePcrs,
   explainPcrs,
   type PcrBanks,
   type PredictedEvent,
@@ -9,9 +10,11 @@ import {
   wrongFindings,
 } from '../measure/index.ts'
 
-/** What a machine says that it has measured. */
+/** What a machine says that it has measured, and its host. */
 export interface Measurements {
   readonly pcrs: PcrBanks
+  /** What they are by what the host saw of the TPM; undefined for a machine that nobody watched. */
+  readonly hostPcrs: PcrBanks | undefined
   /** Undefined where its kernel has none. */
   readonly log: TcgEventLog | undefined
   readonly userspaceLog: UserspaceLog
@@ -26,13 +29,17 @@ export interface Judgement {
 /** IMA extends it by itself and keeps a log of its own. */
 const IMA_PCR = 10
 
-/** Every event is the predicted one, as far as it can be known, and the logs lead to every PCR. */
+/** Every event is the predicted one, as far as it can be known, the logs lead to every PCR, and the host saw the same. */
 export function judgeMeasurements(
   predicted: readonly PredictedEvent[] | undefined,
-  { pcrs, log, userspaceLog }: Measurements,
+  { pcrs, hostPcrs, log, userspaceLog }: Measurements,
 ): Judgement {
   if (log === undefined) return { wrong: ['the kernel has no event log of the firmware'], right: [] }
-  const judgements = [judgeEvents(predicted, log, userspaceLog), judgePcrs(pcrs, log, userspaceLog)]
+  const judgements = [
+    judgeEvents(predicted, log, userspaceLog),
+    judgePcrs(pcrs, log, userspaceLog),
+    ...(hostPcrs === undefined ? [] : [judgeGuest(pcrs, hostPcrs)]),
+  ]
   return { wrong: judgements.flatMap(({ wrong }) => wrong), right: judgements.flatMap(({ right }) => right) }
 }
 
@@ -67,4 +74,14 @@ function judgePcrs(pcrs: PcrBanks, log: TcgEventLog, userspaceLog: UserspaceLog)
   const count = [...compared.values()].reduce((sum, values) => sum + values.size, 0)
   const records = `${log.events.length} firmware and ${userspaceLog.records.length} userspace records`
   return { wrong, right: wrong.length > 0 ? [] : [`${count} PCR values replay from ${records}`] }
+}
+
+/** The guest is not its own witness. */
+function judgeGuest(pcrs: PcrBanks, hostPcrs: PcrBanks): Judgement {
+  const compared = comparePcrs(hostPcrs, pcrs)
+  const lies = compared.filter(({ status }) => status !== 'equal')
+  const wrong = lies.map(({ bank, pcr, expected, found = 'nothing' }) => {
+    return `PCR ${pcr} (${bank}): the host saw what leads to ${expected}, the guest shows ${found}`
+  })
+  return { wrong, right: [`${compared.length - lies.length} PCR values are those that the host saw`] }
 }

@@ -6,7 +6,7 @@ import {
   parsePcrBanks,
   parseUserspaceLog,
 } from '../../measure/index.ts'
-import { readFirmwareLog, readPcrs, readUserspaceLog } from '../../scene/index.ts'
+import { hostPcrs, readFirmwareLog, readPcrs, readUserspaceLog } from '../../scene/index.ts'
 import { BootwrightError } from '../../system/index.ts'
 import { judgeMeasurements } from '../judge-measurements.ts'
 import { eventually } from '../within.ts'
@@ -47,7 +47,7 @@ export async function toHavePcr(
 
 /**
  * Wants every event of the boot to be the one that is predicted of the machine, where it can be known, and every PCR to be
- * what the event logs lead to.
+ * what the event logs lead to, and what the host saw.
  */
 export async function toMeasureAsPredicted(
   received: unknown,
@@ -55,12 +55,14 @@ export async function toMeasureAsPredicted(
 ): Promise<Verdict> {
   const { machine, record } = subjectOf(received)
   await pcrsOf(machine)
-  const predicted = record?.running === undefined ? undefined : await record.parts.predict(record.running)
+  const running = record?.running
+  const predicted = running === undefined ? undefined : await record?.parts.predict(running)
   const ask = async () => {
     const pcrs = await pcrsOf(machine)
     const [firmwareLog, userspaceLog] = await Promise.all([readFirmwareLog(machine), readUserspaceLog(machine)])
     return judgeMeasurements(predicted, {
       pcrs,
+      hostPcrs: running === undefined ? undefined : hostPcrs(await running.observedBoot(), pcrs.keys()),
       log: firmwareLog === undefined ? undefined : parseEventLog(firmwareLog),
       userspaceLog: parseUserspaceLog(userspaceLog ?? new Uint8Array()),
     })
