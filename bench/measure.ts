@@ -1,5 +1,5 @@
 /**
- * `calculate` of the cloud image's UKI in four banks: the guest tools' `systemd-measure` as a whole process, and the same
+ * `calculate` of a UKI of 68 MB in four banks: the guest tools' `systemd-measure` as a whole process, and the same
  * as a call in a process that runs already, against systemd's own. Also the most memory that the process had.
  *
  * Usage: node bench/measure.ts [rounds]
@@ -18,6 +18,8 @@ import { keepResult, report, rounds } from './support/rounds.ts'
 
 const CHECKOUT = resolve(import.meta.dirname, '..')
 const ORIGINAL = '/usr/lib/systemd/systemd-measure'
+/** Kernel and initrd of the UKI that mkosi makes by itself, 68 MB with the rest; those of our image are much smaller. */
+const BYTES: Readonly<Record<string, number>> = { '.linux': 14_000_000, '.initrd': 53_900_000 }
 const [wanted = '11', inside] = process.argv.slice(2)
 
 if (inside === undefined) await outside()
@@ -35,7 +37,7 @@ async function outside(): Promise<void> {
     await symlink(await guestToolsProgram(cache), join(directory, 'systemd-measure'))
     const uki = await readFile(image.ukiPath)
     for (const { name, bytes } of ukiProfile(parsePe(uki), uki).measured) {
-      await writeFile(join(directory, name.slice(1)), bytes)
+      await writeFile(join(directory, name.slice(1)), filled(bytes, BYTES[name] ?? bytes.byteLength))
     }
     const { argv } = toolchain.command([process.execPath, import.meta.filename, wanted, directory])
     const [file = '', ...args] = argv
@@ -97,6 +99,11 @@ async function compare(directory: string): Promise<void> {
     `  ${peak < 150 ? 'met   ' : 'MISSED'} memory of the process: ${peak.toFixed(0)} MiB (goal: under 150)\n`,
   )
   await keepResult('measure-memory', { peakMiB: peak, limitMiB: 150 })
+}
+
+/** The bytes again and again, up to a length. */
+function filled(bytes: Uint8Array, length: number): Uint8Array {
+  return length <= bytes.byteLength ? bytes : Buffer.alloc(length, bytes)
 }
 
 function printed(file: string, argv: readonly string[]): string {

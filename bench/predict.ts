@@ -21,7 +21,7 @@ const cache = new Cache()
 const toolchain = await setUp()
 const places = { imagesDirectory: join(CHECKOUT, 'images'), outDirectory: join(CHECKOUT, 'out') }
 const image = await build('cloud', { toolchain, cache, ...places })
-const firmware = await firmwareNamed(join(CHECKOUT, 'ovmf'), 'plain', toolchain)
+const firmware = await firmwareNamed(join(CHECKOUT, 'ovmf'), 'plain', toolchain, cache)
 const { spec } = verifiedMachine({
   image,
   firmware,
