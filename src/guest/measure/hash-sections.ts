@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import type { EventEmitter } from 'node:events'
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
@@ -10,9 +10,15 @@ import { type HashedFile, hashFile } from './hash-file.ts'
 
 /** What a thread is given. */
 export interface HashWork {
-  readonly descriptors: readonly number[]
+  readonly files: readonly { readonly descriptor: number; readonly path: string }[]
   readonly banks: readonly HashAlgorithm[]
 }
+
+/** What a thread posts in the end. */
+export type HashOutcome =
+  | { readonly hashed: readonly HashedFile[] }
+  /** It could not read a file: errno(3) by name. */
+  | { readonly path: string; readonly code: string }
 
 /** The name of the thread's program among the assets of a single executable. */
 export const HASH_WORKER_ASSET = 'hash-worker.js'
@@ -39,8 +45,11 @@ export async function hashSections(
     const cost = files.reduce((sum, { size }) => sum + size, 0) * costOf(banks)
     const threads = cost < WORTH_A_THREAD ? 1 : Math.min(availableParallelism(), banks.length)
     const [own = [], ...others] = deal(banks, threads)
-    const descriptors = files.map(({ descriptor }) => descriptor)
-    const elsewhere = Promise.allSettled(others.map((share) => inThread({ descriptors, banks: share })))
+    const elsewhere = Promise.allSettled(
+      others.map((share) =>
+        inThread({ files: files.map(({ descriptor, path }) => ({ descriptor, path })), banks: share }),
+      ),
+    )
     const here: HashedFile[] = []
     try {
       // While the threads work, so does this one. Whatever can be read only once is hashed here in all banks.
@@ -51,7 +60,7 @@ export async function hashSections(
     }
     const shares = (await elsewhere).map((outcome) => {
       if (outcome.status === 'fulfilled') return outcome.value
-      throw new ToolFailure(`Failed to read: ${errnoText(outcome.reason)}`)
+      throw outcome.reason
     })
     return opened.flatMap((section, index) => {
       const mine = here[index]
@@ -106,11 +115,21 @@ function deal(banks: readonly HashAlgorithm[], threads: number): HashAlgorithm[]
   return shares
 }
 
-async function inThread(work: HashWork): Promise<HashedFile[]> {
+async function inThread(work: HashWork): Promise<readonly HashedFile[]> {
   const options: WorkerOptions = { workerData: work, env: SHARE_ENV }
   const worker = isSea()
     ? new Worker(getAsset(HASH_WORKER_ASSET, 'utf8'), { ...options, eval: true })
     : new Worker(new URL(`./hash-worker${extname(import.meta.url)}`, import.meta.url), options)
-  const [hashed] = (await once(worker, 'message')) as [HashedFile[]]
-  return hashed
+  const outcome = await posted(worker)
+  if ('hashed' in outcome) return outcome.hashed
+  throw new ToolFailure(`Failed to read '${outcome.path}': ${errnoText(outcome)}`)
+}
+
+/** A thread that ends without a word, or with an error, does not leave its caller waiting. */
+export function posted(worker: EventEmitter): Promise<HashOutcome> {
+  return new Promise((resolve, reject) => {
+    worker.once('message', resolve)
+    worker.once('error', reject)
+    worker.once('exit', (code) => reject(new ToolFailure(`A thread that hashes ended with ${code}, without a result.`)))
+  })
 }

@@ -1,7 +1,20 @@
-/** A thread that hashes open files in some of the banks, and posts what `hashFile()` returned, or threw. */
+/** A thread that hashes open files in some of the banks, and posts what became of it. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { hashFile } from './hash-file.ts'
-import type { HashWork } from './hash-sections.ts'
+import type { HashOutcome, HashWork } from './hash-sections.ts'
 
-const { descriptors, banks } = workerData as HashWork
-parentPort?.postMessage(descriptors.map((descriptor) => hashFile(descriptor, banks, true)))
+const { files, banks } = workerData as HashWork
+
+function outcome(): HashOutcome {
+  const hashed = []
+  for (const { descriptor, path } of files) {
+    try {
+      hashed.push(hashFile(descriptor, banks, true))
+    } catch (error) {
+      return { path, code: (error as NodeJS.ErrnoException).code ?? String(error) }
+    }
+  }
+  return { hashed }
+}
+
+parentPort?.postMessage(outcome())
