@@ -3,7 +3,7 @@ import { chmod, rm, writeFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { BootwrightError, run } from '../system/index.ts'
 import type { Cache } from '../toolchain/index.ts'
-import { HASH_WORKER_ASSET } from './measure/hash-sections.ts'
+import { HASH_WORKER_ASSET } from './measure/hash-thread.ts'
 
 const EXTENSION = extname(import.meta.filename)
 

@@ -1,27 +1,9 @@
-import type { EventEmitter } from 'node:events'
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { extname } from 'node:path'
-import { getAsset, isSea } from 'node:sea'
-import { SHARE_ENV, Worker, type WorkerOptions } from 'node:worker_threads'
 import type { HashAlgorithm, MeasuredSectionName, SectionDigests } from '../../measure/index.ts'
 import { errnoText, ToolFailure } from '../tool-failure.ts'
 import { type HashedFile, hashFile } from './hash-file.ts'
-
-/** What a thread is given. */
-export interface HashWork {
-  readonly files: readonly { readonly descriptor: number; readonly path: string }[]
-  readonly banks: readonly HashAlgorithm[]
-}
-
-/** What a thread posts in the end. */
-export type HashOutcome =
-  | { readonly hashed: readonly HashedFile[] }
-  /** It could not read a file: errno(3) by name. */
-  | { readonly path: string; readonly code: string }
-
-/** The name of the thread's program among the assets of a single executable. */
-export const HASH_WORKER_ASSET = 'hash-worker.js'
+import { hashInThread } from './hash-thread.ts'
 
 /** What a bank costs, SHA-1 being 1, on processors with instructions for SHA-1 and SHA-256 but none for SHA-512. */
 const COSTS: Readonly<Record<HashAlgorithm, number>> = { sha1: 1, sha256: 1, sha384: 2, sha512: 2 }
@@ -47,7 +29,7 @@ export async function hashSections(
     const [own = [], ...others] = deal(banks, threads)
     const elsewhere = Promise.allSettled(
       others.map((share) =>
-        inThread({ files: files.map(({ descriptor, path }) => ({ descriptor, path })), banks: share }),
+        hashInThread({ files: files.map(({ descriptor, path }) => ({ descriptor, path })), banks: share }),
       ),
     )
     const here: HashedFile[] = []
@@ -113,23 +95,4 @@ function deal(banks: readonly HashAlgorithm[], threads: number): HashAlgorithm[]
     least?.push(bank)
   }
   return shares
-}
-
-async function inThread(work: HashWork): Promise<readonly HashedFile[]> {
-  const options: WorkerOptions = { workerData: work, env: SHARE_ENV }
-  const worker = isSea()
-    ? new Worker(getAsset(HASH_WORKER_ASSET, 'utf8'), { ...options, eval: true })
-    : new Worker(new URL(`./hash-worker${extname(import.meta.url)}`, import.meta.url), options)
-  const outcome = await posted(worker)
-  if ('hashed' in outcome) return outcome.hashed
-  throw new ToolFailure(`Failed to read '${outcome.path}': ${errnoText(outcome)}`)
-}
-
-/** A thread that ends without a word, or with an error, does not leave its caller waiting. */
-export function posted(worker: EventEmitter): Promise<HashOutcome> {
-  return new Promise((resolve, reject) => {
-    worker.once('message', resolve)
-    worker.once('error', reject)
-    worker.once('exit', (code) => reject(new ToolFailure(`A thread that hashes ended with ${code}, without a result.`)))
-  })
 }

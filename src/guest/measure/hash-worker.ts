@@ -1,11 +1,9 @@
-/** A thread that hashes open files in some of the banks, and posts what became of it. */
-import { parentPort, workerData } from 'node:worker_threads'
+/** A thread that hashes open files in some of the banks, and posts what became of each work. */
+import { parentPort } from 'node:worker_threads'
 import { hashFile } from './hash-file.ts'
-import type { HashOutcome, HashWork } from './hash-sections.ts'
+import type { HashOutcome, HashWork } from './hash-thread.ts'
 
-const { files, banks } = workerData as HashWork
-
-function outcome(): HashOutcome {
+function outcome({ files, banks }: HashWork): HashOutcome {
   const hashed = []
   for (const { descriptor, path } of files) {
     try {
@@ -17,4 +15,4 @@ function outcome(): HashOutcome {
   return { hashed }
 }
 
-parentPort?.postMessage(outcome())
+parentPort?.on('message', (work: HashWork) => parentPort?.postMessage(outcome(work)))
