@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe } from 'vitest'
 import { expect, test } from '../src/testing/vitest.ts'
-import { quotedDigest } from '../src/tpm/index.ts'
+import { quotedDigest, readPcrs } from '../src/tpm/index.ts'
 
 const MIB = 1024 * 1024
 const CARD = '52:54:00:b0:07:99'
@@ -50,6 +50,7 @@ describe('a machine', () => {
   test('has a TPM that signs what its PCRs are, in an image without any tools for it', async ({ boot }) => {
     await using machine = await boot('minimal')
     const values = await machine.tpm.readPcrs()
+    expect(await machine.tpm.use((send) => readPcrs(send, 'sha256', [...values.keys()]))).toEqual(values)
     const pcrs = [4, 7, 11]
     const nonce = Buffer.from('not used before')
     const quote = await machine.tpm.quote({ pcrs, nonce })

@@ -9,6 +9,7 @@ import {
   parseQuote,
   type Quote,
   quoteCommand,
+  type TpmSend,
 } from '../tpm/index.ts'
 import type { Guest } from './guest.ts'
 import { describeExit } from './guest-exit.ts'
@@ -31,6 +32,11 @@ export interface GuestTpm {
    * you expect. Needs no tools in the image.
    */
   quote(options?: QuoteOptions): Promise<Quote>
+  /**
+   * Gives the TPM commands (`readPcrs`, `seal`, `policyPcr`, `readNv` and the others of `src/tpm`) through one opening of the
+   * guest's `/dev/tpmrm0`: sessions and keys that they leave are gone when `use` has ended. Needs no tools in the image.
+   */
+  use<T>(use: (send: TpmSend) => Promise<T>): Promise<T>
 }
 
 export interface QuoteOptions {
@@ -66,6 +72,7 @@ export function guestTpm(guest: Guest): GuestTpm {
       checkQuote(quote, { nonce, bank, pcrs })
       return quote
     },
+    use: (use) => withDevice(guest, use),
   }
 }
 
@@ -82,10 +89,7 @@ while dd bs=4096 count=1 status=none of="$file" && [ -s "$file" ]; do
   dd bs=4096 count=1 status=none <&3
 done`
 
-async function withDevice<T>(
-  guest: Guest,
-  use: (send: (command: Buffer) => Promise<Buffer>) => Promise<T>,
-): Promise<T> {
+async function withDevice<T>(guest: Guest, use: (send: TpmSend) => Promise<T>): Promise<T> {
   await using relay = await guest.spawn(['sh', '-c', RELAY])
   const answers = relay.stdout[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   return await use(async (command) => {

@@ -17,6 +17,7 @@ const FAMILIES = {
   GUEST_SILENT: 'guest',
   GUEST_FLOOD: 'guest',
   GUEST_SYMPTOM: 'guest',
+  TPM_REFUSED: 'guest',
   MALFORMED_INPUT: 'usage',
   // The caller asked for something that does not exist or cannot be.
   UNKNOWN_NAME: 'usage',

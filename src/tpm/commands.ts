@@ -1,7 +1,8 @@
 import { BootwrightError } from '../system/index.ts'
+import { responseCodeWords } from './response-code.ts'
 
 /** TPM 2.0 Part 2: TPM_ST, TPM_RH, TPM_RS and the command codes that are needed here. */
-const ST_NO_SESSIONS = 0x8001
+export const ST_NO_SESSIONS = 0x8001
 export const ST_SESSIONS = 0x8002
 const RH_LOCKOUT = 0x4000000a
 const RH_PLATFORM = 0x4000000c
@@ -49,14 +50,14 @@ export function isLockedOut(response: Uint8Array): boolean {
   return (bytes.readUInt32BE(HEADER_BYTES + 13) & PERMANENT_IN_LOCKOUT) !== 0
 }
 
-/** Rejects with `TOOL_FAILED` when the TPM refused. */
+/** Rejects with `TPM_REFUSED` and the meaning of the response code when the TPM refused. */
 export function checkResponse(what: string, response: Uint8Array): void {
   const bytes = Buffer.from(response)
   if (bytes.length < HEADER_BYTES || bytes.readUInt32BE(2) !== bytes.length) throw malformed(what, bytes)
   const code = bytes.readUInt32BE(6)
   if (code === 0) return
-  throw new BootwrightError('TOOL_FAILED', `The TPM refused ${what} with 0x${code.toString(16)}`, {
-    hint: 'An owner or lockout password that the guest has set keeps others from this.',
+  throw new BootwrightError('TPM_REFUSED', `The TPM refused ${what}: ${responseCodeWords(code)}`, {
+    hint: 'The parentheses name what it objects to. A password that the guest has set keeps others from much.',
     detail: { code },
   })
 }
@@ -79,5 +80,17 @@ export function command(tag: number, code: number, rest: Uint8Array): Buffer {
 export function words(...values: readonly number[]): Buffer {
   const bytes = Buffer.alloc(values.length * 4)
   for (const [index, value] of values.entries()) bytes.writeUInt32BE(value, index * 4)
+  return bytes
+}
+
+/** A TPM2B of the parts. */
+export function sized(...parts: readonly Uint8Array[]): Buffer {
+  const content = Buffer.concat(parts)
+  return Buffer.concat([u16(content.length), content])
+}
+
+export function u16(...values: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(values.length * 2)
+  for (const [index, value] of values.entries()) bytes.writeUInt16BE(value, index * 2)
   return bytes
 }

@@ -1,7 +1,8 @@
 import { createHash, createPublicKey, verify, type webcrypto } from 'node:crypto'
 import { BootwrightError } from '../system/index.ts'
 import { BANK_ALGORITHMS } from './algorithms.ts'
-import { checkResponse, command, EMPTY_PASSWORD, HEADER_BYTES, ST_SESSIONS, words } from './commands.ts'
+import { checkResponse, command, EMPTY_PASSWORD, HEADER_BYTES, ST_SESSIONS, sized, u16, words } from './commands.ts'
+import { pcrSelection } from './execute.ts'
 import type { PcrBank } from './swtpm.ts'
 import { TpmReader } from './tpm-reader.ts'
 
@@ -97,26 +98,15 @@ export function quoteCommand(handle: number, nonce: Uint8Array, bank: PcrBank, p
   if (nonce.byteLength > MAX_NONCE_BYTES) {
     throw new BootwrightError('INVALID_ARGUMENT', `Expected a nonce of at most 32 bytes, found ${nonce.byteLength}`)
   }
-  const selected = Buffer.alloc(PCR_COUNT / 8)
   for (const pcr of pcrs) {
     if (!Number.isInteger(pcr) || pcr < 0 || pcr >= PCR_COUNT) {
       throw new BootwrightError('INVALID_ARGUMENT', `Expected PCRs from 0 to ${PCR_COUNT - 1}, found ${pcr}`)
     }
-    selected[pcr >> 3] = (selected[pcr >> 3] ?? 0) | (1 << (pcr & 7))
   }
   return command(
     ST_SESSIONS,
     CC_QUOTE,
-    Buffer.concat([
-      words(handle),
-      EMPTY_PASSWORD,
-      sized(nonce),
-      u16(ALG_NULL),
-      words(1),
-      u16(BANK_ALGORITHMS[bank].id),
-      Buffer.from([selected.length]),
-      selected,
-    ]),
+    Buffer.concat([words(handle), EMPTY_PASSWORD, sized(nonce), u16(ALG_NULL), pcrSelection(bank, pcrs)]),
   )
 }
 
@@ -190,16 +180,4 @@ function isSigned({ attested, signature, publicKey }: Quote): boolean {
 function padded(bytes: Buffer, reader: TpmReader, field: string): Buffer {
   if (bytes.length > P256_BYTES) throw reader.malformed(field, `${bytes.length} bytes are no number of P-256`)
   return Buffer.concat([Buffer.alloc(P256_BYTES - bytes.length), bytes])
-}
-
-/** A TPM2B of the parts. */
-function sized(...parts: readonly Uint8Array[]): Buffer {
-  const content = Buffer.concat(parts)
-  return Buffer.concat([u16(content.length), content])
-}
-
-function u16(...values: readonly number[]): Buffer {
-  const bytes = Buffer.alloc(values.length * 2)
-  for (const [index, value] of values.entries()) bytes.writeUInt16BE(value, index * 2)
-  return bytes
 }

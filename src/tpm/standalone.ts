@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { BootwrightError } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
+import type { TpmSend } from './execute.ts'
 
 const ANSWER_MS = 30_000
 
@@ -15,7 +16,7 @@ export async function withTpm<T>(
   toolchain: Toolchain,
   stateDirectory: string,
   logPath: string,
-  use: (send: (command: Buffer) => Promise<Buffer>) => Promise<T>,
+  use: (send: TpmSend) => Promise<T>,
 ): Promise<T> {
   // biome-ignore format: an option and its value on one line
   const [file = '', ...args] = toolchain.command([
@@ -33,6 +34,8 @@ export async function withTpm<T>(
   const errors: Buffer[] = []
   child.stderr?.on('data', (bytes: Buffer) => errors.push(bytes))
   const socket = child.stdio[3] as Socket
+  // Between two commands nobody else would hear of it.
+  socket.on('error', () => undefined)
   try {
     return await use((command) => exchange(socket, command, () => Buffer.concat(errors).toString().trim()))
   } finally {
@@ -60,6 +63,5 @@ async function exchange(socket: Socket, command: Buffer, words: () => string): P
   } finally {
     clearTimeout(timer)
     socket.off('data', take).off('error', fail).off('close', close)
-    socket.on('error', () => undefined)
   }
 }

@@ -168,7 +168,7 @@ export class MachineFaults {
 
   /**
    * Dictionary attack lockout of the TPM, set by the guest itself: what a wrong password tried too often does. Rejects with
-   * `TOOL_FAILED` when the TPM does not let us, and with `INVALID_ARGUMENT` without a TPM.
+   * `TPM_REFUSED` when the TPM does not let us, and with `INVALID_ARGUMENT` without a TPM.
    */
   async lockTpm(): Promise<ActiveFault> {
     this.#needTpm()
@@ -217,12 +217,8 @@ export class MachineFaults {
     await this.#machine.qmp.execute('set_link', { name: NETWORK_BACKEND, up })
   }
 
-  async #tpmCommand(command: Uint8Array): Promise<Buffer> {
-    // One write is one command, one read its response.
-    const script = `exec 3<>/dev/tpmrm0 && echo "$1" | base64 -d | dd bs=4096 iflag=fullblock status=none >&3 &&
-      dd bs=4096 count=1 status=none <&3 | base64 -w0`
-    const { stdout } = await this.#machine.run(['sh', '-c', script, 'sh', Buffer.from(command).toString('base64')])
-    return Buffer.from(stdout, 'base64')
+  #tpmCommand(command: Buffer): Promise<Buffer> {
+    return this.#machine.tpm.use((send) => send(command))
   }
 
   #needTpm(): void {

@@ -66,7 +66,7 @@ describe('a TPM response', () => {
   it.for([
     ['nothing', '', 'MALFORMED_INPUT'],
     ['one that is cut', '80010000000a0000', 'MALFORMED_INPUT'],
-    ['a refusal', '80010000000a00000921', 'TOOL_FAILED'],
+    ['a refusal', '80010000000a00000921', 'TPM_REFUSED'],
   ] as const)('%s is an error', ([, hex, code]) => {
     expect(() => checkResponse('TPM2_Clear', Buffer.from(hex, 'hex'))).toThrow(expect.objectContaining({ code }))
   })
