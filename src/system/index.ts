@@ -1,5 +1,6 @@
 export * from './error.ts'
 export * from './host-refusal.ts'
+export * from './libc.ts'
 export * from './namespace.ts'
 export * from './process.ts'
 export * from './process-start.ts'
