@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { crc32, gunzipSync } from 'node:zlib'
 import { fatImage } from '../src/formats/fat-writer.test-support.ts'
 import * as formats from '../src/formats/index.ts'
@@ -8,6 +9,8 @@ import * as measure from '../src/measure/index.ts'
 import * as logs from '../src/measure/log-writer.test-support.ts'
 import { bootDisk, loader, peFile, smbiosTable, uki } from '../src/measure/prediction/boot/boot-disk.test-support.ts'
 import { observedBoot } from '../src/tpm/index.ts'
+import { ECHO } from '../src/varlink/echo-service.test-support.ts'
+import * as varlink from '../src/varlink/index.ts'
 
 /** A parser of bytes that did not come from us. */
 export interface FuzzTarget {
@@ -250,6 +253,51 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
     },
     parse: (bytes) => formats.parseWriteLog(formats.diskOf(bytes)),
   },
+  'varlink-stream': {
+    seeds: () => [
+      text('{"method":"a.b.C","parameters":{"text":"hi","number":9007199254740993}}\0{"method":"a.b.D","more":true}\0'),
+      text('{"method":"a.b.C","parameters":{"nested":{"mood":"sad","numbers":[1],"by_name":{"a":{"word":"b"}}}}}\0'),
+      text('{"parameters":{"a":[null,1.5e3,"\\u0000"]},"continues":true}\0{"error":"a.b.C"}\0'),
+    ],
+    parse: readVarlinkStream,
+    words: [
+      '\0',
+      '{',
+      '}',
+      '[',
+      ']',
+      '"parameters":',
+      '"continues":true',
+      '"error":',
+      '"upgrade":true',
+      '99999999999999999',
+      'null',
+    ],
+  },
+  'varlink-interface': {
+    seeds: () => [
+      text(varlink.formatInterface(ECHO)),
+      text('# a\ninterface a.b\nmethod M(x: ?[]int, y: (z: [string]any)) -> ()\ntype T (p, q)\nerror E (t: T)'),
+    ],
+    parse: readVarlinkInterface,
+    words: [
+      'interface ',
+      'method ',
+      'type ',
+      'error ',
+      '->',
+      '[]',
+      '[string]',
+      '?',
+      '(',
+      ')',
+      ':',
+      ',',
+      '#',
+      '\n',
+      'int',
+    ],
+  },
   cpio: {
     seeds: () => {
       const target = { directory: '.extra/credentials', directoryMode: 0o500, fileMode: 0o400 }
@@ -258,6 +306,30 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
     parse: (bytes) => cpioEntries(Buffer.from(bytes)),
     words: ['070701', '070702', 'TRAILER!!!\0', 'ffffffff', '7fffffff', '80000000'],
   },
+}
+
+/** Both readers of a stream; what a caller says is held against an interface as well. */
+function readVarlinkStream(bytes: Uint8Array): void {
+  const reader = new varlink.FrameReader(4096)
+  const middle = bytes.byteLength >> 1
+  const input = varlink.memberOf(ECHO, 'method', 'Echo')?.input
+  for (const chunk of [bytes.subarray(0, middle), bytes.subarray(middle)]) {
+    reader.push(chunk)
+    for (let message = reader.next(); message !== undefined; message = reader.next()) {
+      const isReply = /"(continues|error)"/.test(Buffer.from(message).toString('latin1'))
+      const { parameters } = isReply ? varlink.parseReply(message) : varlink.parseCall(message)
+      if (input !== undefined) varlink.findInvalid(parameters, input, ECHO)
+      if (isReply) varlink.formatReply({ parameters })
+      else varlink.parseCall(varlink.formatCall({ method: 'a.b.C', parameters }).subarray(0, -1))
+    }
+  }
+}
+
+/** What is read has to be written so that it is read as the same. */
+function readVarlinkInterface(bytes: Uint8Array): void {
+  const described = varlink.parseInterface(Buffer.from(bytes).toString())
+  const again = varlink.parseInterface(varlink.formatInterface(described))
+  if (!isDeepStrictEqual(described, again)) throw new Error('It is read as something else when it is written')
 }
 
 /** The variables of a machine in a volume that ends soon after them. */
