@@ -1,16 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { text } from 'node:stream/consumers'
 import { BootwrightError, unknownName } from '../system/index.ts'
-import {
-  attestationKeyCommand,
-  checkQuote,
-  type PcrBank,
-  parseAttestationKey,
-  parseQuote,
-  type Quote,
-  quoteCommand,
-  type TpmSend,
-} from '../tpm/index.ts'
+import { checkQuote, createAttestationKey, type PcrBank, type Quote, type TpmSend, takeQuote } from '../tpm/index.ts'
 import type { Guest } from './guest.ts'
 import { describeExit } from './guest-exit.ts'
 import type { GuestProcess } from './guest-process.ts'
@@ -66,8 +57,7 @@ export function guestTpm(guest: Guest): GuestTpm {
     },
     async quote({ pcrs = ALL_PCRS, bank = 'sha256', nonce = randomBytes(32) } = {}) {
       const quote = await withDevice(guest, async (send) => {
-        const key = parseAttestationKey(await send(attestationKeyCommand()))
-        return parseQuote(await send(quoteCommand(key.handle, nonce, bank, pcrs)), key.publicKey)
+        return takeQuote(send, await createAttestationKey(send), { nonce, bank, pcrs })
       })
       checkQuote(quote, { nonce, bank, pcrs })
       return quote

@@ -1,8 +1,10 @@
 import type { webcrypto } from 'node:crypto'
 import { sized, u16, words } from './commands.ts'
-import { execute, pcrSelection, type TpmSend } from './execute.ts'
+import { execute, PASSWORD, pcrSelection, type TpmSend } from './execute.ts'
+import { RH_OWNER } from './primary.ts'
 import type { PcrBank } from './swtpm.ts'
 
+const CC_POLICY_SECRET = 0x151
 const CC_FLUSH_CONTEXT = 0x165
 const CC_LOAD_EXTERNAL = 0x167
 const CC_POLICY_AUTHORIZE = 0x16a
@@ -11,7 +13,6 @@ const CC_START_AUTH_SESSION = 0x176
 const CC_VERIFY_SIGNATURE = 0x177
 const CC_POLICY_PCR = 0x17f
 const CC_POLICY_GET_DIGEST = 0x189
-const RH_OWNER = 0x40000001
 const RH_NULL = 0x40000007
 const ALG_RSA = 0x0001
 const ALG_SHA256 = 0x000b
@@ -55,6 +56,18 @@ export async function policyPcr(
     code: CC_POLICY_PCR,
     handles: [session],
     parameters: [sized(expected), pcrSelection(bank, pcrs)],
+  })
+}
+
+/** Asserts that the password of an entity, such as a hierarchy, is known: here an empty one (TPM2_PolicySecret). */
+export async function policySecret(send: TpmSend, session: number, entity: number): Promise<void> {
+  await execute(send, {
+    name: 'TPM2_PolicySecret',
+    code: CC_POLICY_SECRET,
+    handles: [entity, session],
+    sessions: [PASSWORD],
+    // Of no nonce, no command, no reference, and without end.
+    parameters: [sized(), sized(), sized(), words(0)],
   })
 }
 

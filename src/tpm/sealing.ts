@@ -1,11 +1,10 @@
 import { sized, u16, words } from './commands.ts'
 import { execute, PASSWORD, type TpmSend } from './execute.ts'
+import { createPrimary, RH_OWNER } from './primary.ts'
 
-const CC_CREATE_PRIMARY = 0x131
 const CC_CREATE = 0x153
 const CC_LOAD = 0x157
 const CC_UNSEAL = 0x15e
-const RH_OWNER = 0x40000001
 const ALG_AES = 0x0006
 const ALG_KEYEDHASH = 0x0008
 const ALG_SHA256 = 0x000b
@@ -34,14 +33,7 @@ export async function createStorageKey(send: TpmSend): Promise<number> {
     sized(),
     sized(),
   ])
-  const { handle } = await execute(send, {
-    name: 'TPM2_CreatePrimary',
-    code: CC_CREATE_PRIMARY,
-    handles: [RH_OWNER],
-    sessions: [PASSWORD],
-    parameters: [sized(sized(), sized()), sized(area), sized(), words(0)],
-    answersHandle: true,
-  })
+  const { handle } = await createPrimary(send, RH_OWNER, area)
   return handle
 }
 

@@ -30,10 +30,14 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true, force: true }))
 
 describe.skipIf(toolchain === undefined)('manufactureTpm() (needs the tools: ./bootwright setup)', () => {
-  it('makes the state of a TPM, and nothing else', async () => {
+  it('makes the state of a TPM and the certificates of its keys, and nothing else', async () => {
     const state = join(directory, 'made', 'on the way')
     await manufactureTpm(toolchain, state, ['sha256', 'sha384'])
-    expect((await readdir(state)).filter((name) => !name.startsWith('.'))).toEqual(['tpm2-00.permall'])
+    expect((await readdir(state)).filter((name) => !name.startsWith('.'))).toEqual([
+      'ek-rsa2048.crt',
+      'ek-secp384r1.crt',
+      'tpm2-00.permall',
+    ])
   })
 
   it('makes each one anew: two have different seeds', async () => {

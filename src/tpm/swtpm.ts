@@ -1,13 +1,14 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import type { Socket } from 'node:net'
-import { join } from 'node:path'
-import { BootwrightError, type Namespace, type NamespacedProcess, run } from '../system/index.ts'
+import { BootwrightError, type Namespace, type NamespacedProcess } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
+import { endorsementAuthority, setUpTpm } from './authority.ts'
 
 export type PcrBank = 'sha1' | 'sha256' | 'sha384' | 'sha512'
 
 /**
- * Manufactures a TPM 2.0: fresh seeds, and only the given PCR banks active, which firmware then hashes for.
+ * Manufactures a TPM 2.0: fresh seeds, endorsement keys with certificates of the user's own authority, and only the given
+ * PCR banks active, which firmware then hashes for.
  *
  * @param stateDirectory made by this call; it holds the TPM's non-volatile memory from then on
  */
@@ -23,23 +24,8 @@ export async function manufactureTpm(
     })
   }
   await mkdir(stateDirectory, { recursive: true })
-  // The host's configuration would choose banks and certificates for us; ours is empty and the arguments decide.
-  const configuration = join(stateDirectory, 'setup.conf')
-  await writeFile(configuration, '')
-  try {
-    // biome-ignore format: an option and its value on one line
-    const command = toolchain.command([
-      'swtpm_setup',
-      '--tpm2',
-      '--config', configuration,
-      '--tpmstate', stateDirectory,
-      '--pcr-banks', banks.join(','),
-      '--overwrite',
-    ])
-    await run(command, { signal, timeoutMs: 60_000 })
-  } finally {
-    await rm(configuration, { force: true })
-  }
+  const { directory } = await endorsementAuthority(toolchain)
+  await setUpTpm(toolchain, stateDirectory, directory, ['--pcr-banks', banks.join(',')], signal)
 }
 
 /** A running TPM emulator. It ends when the machine monitor closes the other end of its control channel. */

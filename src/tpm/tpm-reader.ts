@@ -50,6 +50,12 @@ export class TpmReader {
     throw this.malformed(field, `0x${expected.toString(16)} expected, found 0x${found.toString(16)}`)
   }
 
+  /** Rejects what is left behind a field that has to be the last. */
+  end(field: string): void {
+    const left = this.#bytes.length - this.#position
+    if (left > 0) throw this.malformed(field, `${left} bytes follow the last field`)
+  }
+
   malformed(field: string, problem: string): BootwrightError {
     return new BootwrightError(
       'MALFORMED_INPUT',
