@@ -2,13 +2,14 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { crc32, gunzipSync } from 'node:zlib'
+import { parsePcrFile } from '../src/attest/index.ts'
 import { fatImage } from '../src/formats/fat-writer.test-support.ts'
 import * as formats from '../src/formats/index.ts'
 import { cpioEntries } from '../src/image/cpio.ts'
 import * as measure from '../src/measure/index.ts'
 import * as logs from '../src/measure/log-writer.test-support.ts'
 import { bootDisk, loader, peFile, smbiosTable, uki } from '../src/measure/prediction/boot/boot-disk.test-support.ts'
-import { observedBoot } from '../src/tpm/index.ts'
+import { observedBoot, parseAttestedPcrs, parsePublicArea, parseSignature } from '../src/tpm/index.ts'
 import { ECHO } from '../src/varlink/echo-service.test-support.ts'
 import * as varlink from '../src/varlink/index.ts'
 
@@ -220,6 +221,32 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
     parse: (bytes) => measure.userspaceExtends(measure.parseUserspaceLog(bytes)),
     words: ['"pcr":', '"digests":', '"hashAlg":"sha256"', '\x1e', '{', '[', 'null', '-1', '1e99'],
   },
+  'tpm-quote': {
+    // TPMS_ATTEST about PCR 0 of SHA-256, with a nonce of two bytes.
+    seeds: () => [
+      Buffer.from(
+        `ff544347801800000002cafe${'00'.repeat(8)}000000010000000001${'00'.repeat(8)}00000001000b030100000020${'ab'.repeat(32)}`,
+        'hex',
+      ),
+    ],
+    parse: parseAttestedPcrs,
+  },
+  'tpm-public': {
+    // A signing key on P-256, and one with RSA.
+    seeds: () => [
+      Buffer.from(`0023000b00050472000000100018000b000300100020${'01'.repeat(32)}0020${'02'.repeat(32)}`, 'hex'),
+      Buffer.from(`0001000b00050472000000100014000b0800000000000100${'03'.repeat(256)}`, 'hex'),
+    ],
+    parse: parsePublicArea,
+  },
+  'tpm-signature': {
+    seeds: () => [Buffer.from(`0018000b000401020304000405060708`, 'hex'), Buffer.from('0014000b000401020304', 'hex')],
+    parse: parseSignature,
+  },
+  'tpm-pcrs': {
+    seeds: () => [pcrFile(), text(`{"sha256":{"0":"${'00'.repeat(32)}"}}`)],
+    parse: parsePcrFile,
+  },
   'tpm-log': {
     seeds: () => [text(TPM_LOG)],
     parse: (bytes) => observedBoot(Buffer.from(bytes).toString('latin1')),
@@ -323,6 +350,19 @@ function readVarlinkStream(bytes: Uint8Array): void {
       else varlink.parseCall(varlink.formatCall({ method: 'a.b.C', parameters }).subarray(0, -1))
     }
   }
+}
+
+/** TPML_PCR_SELECTION of PCR 0 and 7 of SHA-256, and both values, as tpm2-tools writes them. */
+function pcrFile(): Buffer {
+  const file = Buffer.alloc(132 + 4 + 4 + 8 * 66)
+  file.writeUInt32LE(1, 0)
+  file.writeUInt16LE(0x000b, 4)
+  file.set([3, 0x81], 6)
+  file.writeUInt32LE(1, 132)
+  file.writeUInt32LE(2, 136)
+  file.writeUInt16LE(32, 140)
+  file.writeUInt16LE(32, 140 + 66)
+  return file
 }
 
 /** What is read has to be written so that it is read as the same. */

@@ -10,6 +10,7 @@ const LAYERS = [
   'cli',
   'verify',
   'testing',
+  'attest',
   'report',
   'scene',
   'guest',

@@ -1,4 +1,3 @@
-import { readFile, stat } from 'node:fs/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import {
   type BootLogs,
@@ -12,6 +11,7 @@ import {
 } from '../measure/index.ts'
 import { eventLogHolds, eventLogJson, eventLogReport, eventLogText } from '../report/index.ts'
 import { BootwrightError } from '../system/index.ts'
+import { readInput } from './input-file.ts'
 import { printError } from './print-error.ts'
 
 interface EventlogOptions {
@@ -23,8 +23,6 @@ interface EventlogOptions {
   readonly json: boolean
 }
 
-/** Logs are a hundred kilobytes or less; 100,000 records in four banks are some 20 MB. */
-const MAX_LOG_BYTES = 256 * 1024 * 1024
 const USERSPACE_RECORD = 0x1e
 
 export function eventlogCommand(): Command {
@@ -106,7 +104,7 @@ async function bootLogs(file: string, userspace: string | undefined): Promise<Bo
 }
 
 async function firmwareLog(file: string): Promise<TcgEventLog> {
-  const { bytes } = await readInput(file)
+  const { bytes } = await readLog(file)
   const hint =
     bytes[0] === USERSPACE_RECORD
       ? "It looks like systemd's log: give it with --userspace."
@@ -115,7 +113,7 @@ async function firmwareLog(file: string): Promise<TcgEventLog> {
 }
 
 async function systemdLog(file: string): Promise<UserspaceLog> {
-  const { bytes, mode } = await readInput(file)
+  const { bytes, mode } = await readLog(file)
   return judged(file, () => parseUserspaceLog(bytes, { fileMode: mode }), 'Take it again from where it was made.')
 }
 
@@ -160,19 +158,12 @@ function isBanks(json: unknown): json is Record<string, Record<number, string>> 
   )
 }
 
-async function readInput(file: string): Promise<{ bytes: Buffer; mode: number }> {
+async function readLog(file: string): Promise<{ bytes: Buffer; mode: number }> {
   try {
-    const { size, mode } = await stat(file)
-    if (size > MAX_LOG_BYTES) {
-      throw new BadLogError('MALFORMED_INPUT', `${file} has ${size} bytes; logs have at most ${MAX_LOG_BYTES}`)
-    }
-    return { bytes: await readFile(file), mode }
-  } catch (cause) {
-    const problem = { ENOENT: 'there is no such file', EISDIR: 'it is a directory' }[
-      (cause as NodeJS.ErrnoException).code ?? ''
-    ]
-    if (problem === undefined) throw cause
-    throw new BootwrightError('INVALID_ARGUMENT', `Cannot read ${file}: ${problem}`, { cause, hint: 'Name a file.' })
+    return await readInput(file)
+  } catch (error) {
+    if (!(error instanceof BootwrightError) || error.code !== 'MALFORMED_INPUT') throw error
+    throw new BadLogError(error.code, error.message, { cause: error })
   }
 }
 

@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   setup: async () => (await import('./setup.ts')).setupCommand,
   doctor: async () => (await import('./doctor.ts')).doctorCommand,
   predict: async () => (await import('./predict.ts')).predictCommand,
+  attest: async () => (await import('./attest.ts')).attestCommand,
   measure: async () => (await import('./measure.ts')).measureCommand,
   'guest-tools': async () => (await import('./guest-tools.ts')).guestToolsCommand,
   eventlog: async () => (await import('./eventlog.ts')).eventlogCommand,

@@ -12,8 +12,7 @@ const COLORS = { passed: 'green', failed: 'red', unsupported: 'yellow' } as cons
 
 /** The report for people: one line a check, more where something is wrong. */
 export function terminalSummary(report: RunReport, options: TerminalOptions): string {
-  const paint = (color: 'green' | 'red' | 'yellow' | 'dim' | 'bold', text: string) =>
-    options.isColored ? styleText(color, text, { validateStream: false }) : text
+  const paint = painter(options)
   const { run, summary } = report
   const lines = [
     '',
@@ -21,13 +20,7 @@ export function terminalSummary(report: RunReport, options: TerminalOptions): st
       paint('dim', `  ${[run.cloud ?? 'no cloud', `firmware ${run.firmware}`, run.accelerator].join(', ')}`),
     '',
   ]
-  const width = Math.max(0, ...report.checks.map(({ title }) => title.length))
-  for (const check of report.checks) {
-    const mark = paint(COLORS[check.status], MARKS[check.status])
-    lines.push(`  ${mark} ${check.title.padEnd(width)}  ${paint('dim', firstFact(check))}`)
-    if (check.status === 'failed') lines.push(...failureLines(check).map((line) => `      ${line}`))
-    if (check.counts !== undefined) lines.push(...countLines(check.counts).map((line) => paint('dim', `      ${line}`)))
-  }
+  lines.push(...checkLines(report.checks, options))
   for (const { title, reason } of report.notRun)
     lines.push(`  ${paint('yellow', '·')} ${title}: not run, ${printable(reason)}`)
   const counts = [
@@ -44,6 +37,25 @@ export function terminalSummary(report: RunReport, options: TerminalOptions): st
     '',
   )
   return lines.join('\n')
+}
+
+/** One line a check, more where something is wrong. */
+export function checkLines(checks: readonly CheckReport[], options: TerminalOptions): string[] {
+  const paint = painter(options)
+  const lines: string[] = []
+  const width = Math.max(0, ...checks.map(({ title }) => title.length))
+  for (const check of checks) {
+    const mark = paint(COLORS[check.status], MARKS[check.status])
+    lines.push(`  ${mark} ${check.title.padEnd(width)}  ${paint('dim', firstFact(check))}`)
+    if (check.status === 'failed') lines.push(...failureLines(check).map((line) => `      ${line}`))
+    if (check.counts !== undefined) lines.push(...countLines(check.counts).map((line) => paint('dim', `      ${line}`)))
+  }
+  return lines
+}
+
+function painter({ isColored }: TerminalOptions) {
+  return (color: 'green' | 'red' | 'yellow' | 'dim' | 'bold', text: string): string =>
+    isColored ? styleText(color, text, { validateStream: false }) : text
 }
 
 function firstFact(check: CheckReport): string {

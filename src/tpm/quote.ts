@@ -10,7 +10,8 @@ import type { PcrBank } from './swtpm.ts'
 const CC_QUOTE = 0x158
 const ALG_NULL = 0x0010
 const PCR_COUNT = 24
-const MAX_NONCE_BYTES = 32
+/** Every TPM takes as much: TPM2B_DATA has room for its largest hash. */
+export const MAX_NONCE_BYTES = 32
 
 /** What a TPM says of its PCRs, signed (TPM 2.0 Part 3, TPM2_Quote). */
 export interface Quote extends AttestedPcrs {
@@ -36,7 +37,6 @@ export async function takeQuote(
   { handle, publicKey }: AttestationKey,
   { nonce, bank, pcrs }: QuoteQuestion,
 ): Promise<Quote> {
-  // Every TPM takes as much: TPM2B_DATA has room for its largest hash.
   if (nonce.byteLength > MAX_NONCE_BYTES) {
     throw new BootwrightError('INVALID_ARGUMENT', `Expected a nonce of at most 32 bytes, found ${nonce.byteLength}`)
   }

@@ -1,4 +1,6 @@
 import { constants, createPublicKey, type KeyObject, verify, type webcrypto } from 'node:crypto'
+import { BANK_ALGORITHMS } from './algorithms.ts'
+import { sized, u16 } from './commands.ts'
 import { readHash } from './hash-names.ts'
 import type { PcrBank } from './swtpm.ts'
 import { TpmReader } from './tpm-reader.ts'
@@ -30,6 +32,12 @@ export function readSignature(reader: TpmReader): TpmSignature {
   const hash = readHash(reader, 'hash')
   const numbers = scheme === 'ecdsa' ? [reader.sized('signatureR'), reader.sized('signatureS')] : [reader.sized('sig')]
   return { scheme, hash, numbers }
+}
+
+/** TPMT_SIGNATURE, as {@link parseSignature} reads it. */
+export function signatureBytes({ scheme, hash, numbers }: TpmSignature): Buffer {
+  const [algorithm = '0'] = Object.entries(SCHEMES).find(([, name]) => name === scheme) ?? []
+  return Buffer.concat([u16(Number(algorithm), BANK_ALGORITHMS[hash].id), ...numbers.map((number) => sized(number))])
 }
 
 /** Whether a key has signed these bytes; false also for a key that is none. */
