@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { failureOn } from './console-signs.ts'
+import { failureOn, tellingLines } from './console-signs.ts'
 
 /** As they come from the kernel, systemd 262, util-linux, OVMF 2026.08 and systemd-boot 262. */
 const PROOFS = {
@@ -70,5 +70,26 @@ describe('failureOn()', () => {
 
   it.for(HARMLESS)('proves nothing: %s', (line) => {
     expect(failureOn('m', line)).toBeUndefined()
+  })
+})
+
+describe('tellingLines()', () => {
+  const boot = Array.from({ length: 30 }, (_, index) => `[    1.${100000 + index}] line ${index}`)
+
+  it('are the last ones', () => {
+    expect(tellingLines([...boot, 'end'])).toEqual([...boot.slice(-11), 'end'])
+    expect(tellingLines([])).toEqual([])
+    expect(tellingLines([...boot, '[    2.0] app[9]: BUG: mine'])).toHaveLength(12)
+  })
+
+  it.each([
+    '[    1.532500] Oops: general protection fault, probably for non-canonical address 0x1: 0000 [#1] SMP NOPTI',
+    '[    1.532500][    T1] BUG: kernel NULL pointer dereference, address: 0000000000000000',
+    '[    1.532500] kernel BUG at mm/slub.c:1!',
+    '[    1.532500] int3: 0000 [#1] SMP NOPTI',
+  ])('begin with what the kernel says of its own fault: %s', (fault) => {
+    const story = Array.from({ length: 40 }, (_, index) => `[    1.533] of the fault ${index}`)
+    expect(tellingLines([...boot, fault, ...story])).toEqual([fault, ...story])
+    expect(tellingLines([fault, ...story, ...story, ...story])).toHaveLength(80)
   })
 })

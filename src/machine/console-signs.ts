@@ -66,3 +66,16 @@ export function failureOn(machine: string, line: string): BootwrightError | unde
   const sign = SIGNS.find(({ pattern }) => pattern.test(line))
   return sign?.error(machine, line.trim())
 }
+
+/** How many lines of the console's end an error shows. */
+const SHOWN_LINES = 12
+/** How many when a kernel tells of a fault in itself: which, where, with registers and calls. */
+const FAULT_LINES = 80
+const FAULT =
+  /^(?:\[ *\d+\.\d+\](?:\[ *[CT]\d+\])? )?(?:BUG: |kernel BUG at |Oops: |[a-z][a-z0-9 -]*: [0-9a-f]{4} \[#\d+\])/
+
+/** What of the end of a console an error shows: the last lines, or what the kernel said of the fault that ended it. */
+export function tellingLines(lines: readonly string[]): readonly string[] {
+  const fault = lines.findIndex((line) => FAULT.test(line))
+  return fault === -1 ? lines.slice(-SHOWN_LINES) : lines.slice(fault, fault + FAULT_LINES)
+}

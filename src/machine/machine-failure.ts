@@ -1,10 +1,8 @@
 import { BootwrightError, type NamespacedProcess } from '../system/index.ts'
 import type { ConsoleLog } from './console.ts'
-import { failureOn } from './console-signs.ts'
+import { failureOn, tellingLines } from './console-signs.ts'
 import { refusalOf } from './refusal.ts'
 
-/** How many console lines an error shows. */
-const SHOWN_LINES = 12
 /** How many may tell why a boot was refused: firmware tries everything else before it gives up. */
 const REFUSAL_LINES = 200
 /** A failure is rarely one line: what follows it on the console belongs to the story. */
@@ -62,7 +60,7 @@ export class MachineFailure {
   async explain(error: BootwrightError): Promise<BootwrightError> {
     const allLines = await this.#machine.console.lastLines(REFUSAL_LINES)
     const refusal = refusalOf(error, allLines)
-    const lines = allLines.slice(-SHOWN_LINES)
+    const lines = tellingLines(allLines)
     const story = lines.length === 0 ? 'Its console is empty.' : `The end of its console:\n  ${lines.join('\n  ')}`
     return new BootwrightError(error.code, `${error.message}\n${story}`, {
       ...(error.hint === undefined ? {} : { hint: error.hint }),
