@@ -1,4 +1,4 @@
-import { mkdtemp, open, readdir, rm } from 'node:fs/promises'
+import { constants, copyFile, mkdtemp, open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -38,7 +38,10 @@ beforeAll(async () => {
 afterAll(() => scope.disposeAsync())
 
 /** A machine in a network of its own. */
-async function fork(options: Partial<ForkOptions> = {}): Promise<RunningMachine & AsyncDisposable> {
+async function fork({
+  spec: ofAnother,
+  ...options
+}: Partial<ForkOptions> & { readonly spec?: MachineSpec } = {}): Promise<RunningMachine & AsyncDisposable> {
   const own = await mkdtemp(join(directory, 'network-'))
   const toolchain = await tools()
   const network = scope.use(
@@ -53,7 +56,7 @@ async function fork(options: Partial<ForkOptions> = {}): Promise<RunningMachine 
       await running.writeFile('/run/mark', 'made once')
     },
   }
-  return scope.use(await forkMachine(spec, context, { cache, point, ...options }))
+  return scope.use(await forkMachine(ofAnother ?? spec, context, { cache, point, ...options }))
 }
 
 /** What the machine that a snapshot was made of had measured. */
@@ -106,6 +109,31 @@ describe('forkMachine()', () => {
     for (const { skewS } of [a, b, c]) expect(Math.abs(skewS)).toBeLessThan(5)
     expect((await fresh.run(['journalctl', '--dmesg', '--grep=virtual machine fork', '--quiet'])).stdout).not.toBe('')
     expect((await same.runUnchecked(['journalctl', '--dmesg', '--grep=virtual machine fork'])).exitCode).not.toBe(0)
+  })
+
+  it('goes on from the snapshot of somebody whose own copy of the image is gone', async () => {
+    const theirs = join(directory, 'their-image.raw')
+    await copyFile(spec.image.diskPath, theirs, constants.COPYFILE_FICLONE)
+    const before = reached.length
+    const elsewhere = {
+      cache: new Cache(join(directory, 'their-cache')),
+      onFallback: (reason: BootwrightError) => reasons.push(reason),
+    }
+    const reasons: BootwrightError[] = []
+    {
+      await using _maker = await fork({ ...elsewhere, spec: { ...spec, image: { ...spec.image, diskPath: theirs } } })
+    }
+    await rm(theirs)
+    await using running = await fork(elsewhere)
+    expect(reasons).toEqual([])
+    expect(reached).toHaveLength(before + 1)
+    // Not in memory yet: it has to come from the disk.
+    const { stdout } = await running.run([
+      'sh',
+      '-c',
+      'echo 3 >/proc/sys/vm/drop_caches; sha256sum /usr/lib/os-release',
+    ])
+    expect(stdout).toMatch(/^[0-9a-f]{64} /)
   })
 
   it('boots from cold when the snapshot is broken, and says so', async () => {

@@ -1,4 +1,4 @@
-import { constants, copyFile, link, readdir, rename } from 'node:fs/promises'
+import { constants, copyFile, link, readdir, readlink, rename, symlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { run, unknownName } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
@@ -9,7 +9,8 @@ export const SYSTEM_DISK_FILE = 'disk'
 
 /**
  * The disks of a machine: its own file `<name>.qcow2` takes what the guest writes; below it lie, in this order, the layers
- * `<name>.base-1.qcow2`, … that it went on from and that nobody writes any more, and at last the image.
+ * `<name>.base-1.qcow2`, … that it went on from and that nobody writes any more, and at last the image, which they know as
+ * the link `<name>.content`: whoever goes on from a snapshot may have the same image elsewhere.
  */
 export function diskFiles(spec: Pick<MachineSpec, 'disks'>): string[] {
   return [SYSTEM_DISK_FILE, ...(spec.disks ?? []).map(({ name }) => `${SYSTEM_DISK_FILE}-${name}`)]
@@ -18,6 +19,10 @@ export function diskFiles(spec: Pick<MachineSpec, 'disks'>): string[] {
 /** Where the machine's own layer of a disk is. */
 export function diskPath(directory: string, disk: string): string {
   return join(directory, `${disk}.qcow2`)
+}
+
+function contentLink(disk: string): string {
+  return `${disk}.content`
 }
 
 /** What a new disk begins with. */
@@ -48,22 +53,30 @@ export async function makeDisk(
 
 /** Begins the disks of a machine that has never been on. */
 export function makeDisks(
-  spec: Pick<MachineSpec, 'image' | 'diskMiB' | 'disks'>,
+  spec: DiskSpec,
   toolchain: Toolchain,
   directory: string,
   signal?: AbortSignal,
 ): Promise<void>[] {
-  const raw = (path: string) => ({ path: resolve(path), format: 'raw' as const })
-  const contents: DiskContent[] = [
-    { backing: raw(spec.image.diskPath), sizeMiB: spec.diskMiB },
-    ...(spec.disks ?? []).map(({ contentPath, sizeMiB }) => ({
-      backing: contentPath === undefined ? undefined : raw(contentPath),
-      sizeMiB,
-    })),
-  ]
-  return diskFiles(spec).map((disk, index) =>
-    makeDisk(toolchain, diskPath(directory, disk), contents[index] ?? {}, signal),
-  )
+  return diskFiles(spec).map(async (disk) => {
+    const { path, sizeMiB } = contentOf(spec, disk)
+    await linkContent(spec, disk, directory)
+    const backing = path === undefined ? undefined : { path: contentLink(disk), format: 'raw' as const }
+    await makeDisk(toolchain, diskPath(directory, disk), { backing, sizeMiB }, signal)
+  })
+}
+
+type DiskSpec = Pick<MachineSpec, 'image' | 'diskMiB' | 'disks'>
+
+function contentOf(spec: DiskSpec, disk: string): { path: string | undefined; sizeMiB: number | undefined } {
+  if (disk === SYSTEM_DISK_FILE) return { path: spec.image.diskPath, sizeMiB: spec.diskMiB }
+  const other = spec.disks?.find(({ name }) => disk === `${SYSTEM_DISK_FILE}-${name}`)
+  return { path: other?.contentPath, sizeMiB: other?.sizeMiB }
+}
+
+async function linkContent(spec: DiskSpec, disk: string, directory: string): Promise<void> {
+  const { path } = contentOf(spec, disk)
+  if (path !== undefined) await symlink(resolve(path), join(directory, contentLink(disk)))
 }
 
 /** The disk with this name, as its files are named; that with the image without. `UNKNOWN_NAME` lists those there are. */
@@ -76,12 +89,14 @@ export function diskFile({ disks = [] }: Pick<MachineSpec, 'disks'>, name: strin
 
 /** A disk that goes on from that of a snapshot: what was written until then becomes a layer that is shared. */
 export async function continueDisk(
+  spec: DiskSpec,
   toolchain: Toolchain,
   disk: string,
   from: string,
   to: string,
   signal?: AbortSignal,
 ): Promise<void> {
+  await linkContent(spec, disk, to)
   const layers = await baseLayers(from, disk)
   for (const layer of layers) await linkOrCopy(join(from, layer), join(to, layer))
   const top = `${disk}.base-${layers.length + 1}.qcow2`
@@ -100,6 +115,8 @@ export async function layOver(toolchain: Toolchain, path: string, directory: str
 
 /** Copies a disk that its machine goes on writing to, but not now. */
 export async function copyDisk(disk: string, from: string, to: string): Promise<void> {
+  const content = await readlink(join(from, contentLink(disk))).catch(() => undefined)
+  if (content !== undefined) await symlink(content, join(to, contentLink(disk)))
   for (const layer of await baseLayers(from, disk)) await linkOrCopy(join(from, layer), join(to, layer))
   await copyFile(diskPath(from, disk), diskPath(to, disk), constants.COPYFILE_FICLONE)
 }

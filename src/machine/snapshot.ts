@@ -27,7 +27,7 @@ export async function unpack(
 ): Promise<void> {
   // All of them are over before the directory may go.
   const outcomes = await Promise.allSettled([
-    ...diskFiles(spec).map((disk) => continueDisk(toolchain, disk, snapshot, state, signal)),
+    ...diskFiles(spec).map((disk) => continueDisk(spec, toolchain, disk, snapshot, state, signal)),
     ...copyRest(snapshot, state, spec),
   ])
   for (const outcome of outcomes) {
