@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -117,5 +117,16 @@ describe('hashFile()', () => {
     const sha256 = createHash('sha256').update(bytes).digest('hex')
     expect(await hashFile(join(directory, 'large'))).toEqual({ size: bytes.byteLength, sha256 })
     await expect(hashFile(join(directory, 'large'), AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough')
+  })
+
+  it('hashes a sparse file as anybody else does', async () => {
+    await put('sparse', Buffer.alloc(0))
+    await using file = await open(join(directory, 'sparse'), 'r+')
+    await file.write(Buffer.alloc(5_000_000, 'a piece'), 0, 5_000_000, 3_000_000)
+    await file.truncate(20_000_001)
+    const sha256 = createHash('sha256')
+      .update(await readFile(join(directory, 'sparse')))
+      .digest('hex')
+    expect(await hashFile(join(directory, 'sparse'))).toEqual({ size: 20_000_001, sha256 })
   })
 })

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { open, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Gpt, type PeFile, parseGpt, parsePe } from '../formats/index.ts'
-import { BootwrightError } from '../system/index.ts'
+import { BootwrightError, dataRanges } from '../system/index.ts'
 import type { Artifact, ArtifactRole } from './built-image.ts'
 
 /** The files of an image, checked. */
@@ -107,25 +107,32 @@ export async function checkUki(path: string): Promise<string | undefined> {
     .trim()
 }
 
-/** Size and SHA-256 of a file, read in large pieces while the previous one is hashed. */
+/**
+ * Size and SHA-256 of a file. Of the holes of a sparse one nothing is read: most of a disk is holes, and the kernel would
+ * make pages of zeros of them.
+ */
 export async function hashFile(path: string, signal?: AbortSignal): Promise<{ size: number; sha256: string }> {
   const hash = createHash('sha256')
   await using file = await open(path)
-  const buffers = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)] as const
-  let [current, next] = buffers
-  let size = 0
-  let reading = file.read(current, 0, CHUNK_BYTES, 0)
-  for (;;) {
-    const { bytesRead } = await reading
-    if (bytesRead === 0) return { size, sha256: hash.digest('hex') }
-    signal?.throwIfAborted()
-    size += bytesRead
-    reading = file.read(next, 0, CHUNK_BYTES, size)
-    hash.update(current.subarray(0, bytesRead))
-    const swap = current
-    current = next
-    next = swap
+  const { size } = await file.stat()
+  let hashed = 0
+  for (const { start, end } of dataRanges(file.fd, size)) {
+    hashZeros(hash, start - hashed)
+    const range = { start, end: end - 1, highWaterMark: CHUNK_BYTES, autoClose: false }
+    for await (const chunk of file.createReadStream(range)) {
+      signal?.throwIfAborted()
+      hash.update(chunk)
+    }
+    hashed = end
   }
+  hashZeros(hash, size - hashed)
+  return { size, sha256: hash.digest('hex') }
+}
+
+const ZEROS = Buffer.alloc(1024 * 1024)
+
+function hashZeros(hash: Hash, length: number): void {
+  for (let left = length; left > 0; left -= ZEROS.length) hash.update(ZEROS.subarray(0, Math.min(left, ZEROS.length)))
 }
 
 function roleOf(file: string, output: string): ArtifactRole {
