@@ -153,6 +153,24 @@ describe('buildIdentity()', () => {
     expect(buildIdentity(definition, readConfiguration(definition), summary, toolchain, options)).toEqual(here)
   })
 
+  it('covers what is included from elsewhere, and what that includes', async () => {
+    await checkout.write('images/large/mkosi.conf', '[Content]\nHostname=one\n')
+    await checkout.write('images/large/mkosi.extra/etc/late', 'one\n')
+    await checkout.write('images/large/mkosi.conf.d/10-more.conf', '[Include]\nInclude=../more # no comment\n')
+    await checkout.write('images/more/mkosi.conf', '[Include]\nInclude=../large\n\n[Content]\nLocale=C\n')
+    const include = '[Include]\nInclude=../..\n  # A remark.\n  ../large,mkosi-initrd\n'
+    await checkout.write('images/small/mkosi.conf', include)
+    const before = await identify()
+    expect(before.inputs.map(({ name }) => name)).toEqual(expect.arrayContaining(['images/large', 'images/more']))
+    await checkout.write('images/large/mkosi.extra/etc/late', 'two\n')
+    const late = await identify()
+    expect(late.identity).not.toBe(before.identity)
+    expect(late.baseIdentity).toBe(before.baseIdentity)
+    await checkout.write('images/more/mkosi.conf', '[Content]\nLocale=C.UTF-8\n')
+    const early = await identify()
+    expect(early.baseIdentity).not.toBe(late.baseIdentity)
+  })
+
   it('covers trees that the definition takes from elsewhere', async () => {
     const path = join(checkout.directory, 'guest-tools')
     await checkout.write('guest-tools/tool', 'one')

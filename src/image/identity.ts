@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import { lstatSync } from 'node:fs'
+import { lstatSync, realpathSync } from 'node:fs'
 import { basename, dirname, relative, sep } from 'node:path'
 import { BootwrightError } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
 import type { ImageDefinition } from './definition.ts'
+import { includesOf } from './includes.ts'
 import { hashTree, type TreeHash } from './input-tree.ts'
 import type { Summary, SummarySource } from './summary.ts'
 
@@ -39,9 +40,16 @@ const RECIPE = 1
 /** Hashes the directories that the definition consists of. A few milliseconds. */
 export function readConfiguration(definition: ImageDefinition): Configuration {
   const image = `images/${definition.name}`
+  const { sharedDirectory, directory } = definition
+  const [shared, own] = [realpathSync(sharedDirectory), realpathSync(directory)]
+  const elsewhere = includesOf(directory, (path) => path === shared || isBelow(path, own))
   const trees = [
-    { name: '.', ...hashTree('.', definition.sharedDirectory, { only: /^mkosi(?:\.|$)/ }) },
-    { name: image, ...hashTree(image, definition.directory) },
+    { name: '.', ...hashTree('.', sharedDirectory, { only: /^mkosi(?:\.|$)/ }) },
+    { name: image, ...hashTree(image, directory) },
+    ...elsewhere.map((path) => {
+      const name = relative(shared, path)
+      return { name, ...hashTree(name, path) }
+    }),
   ]
   return { trees, earlyDigest: digest(trees.map((tree) => tree.earlyDigest)) }
 }

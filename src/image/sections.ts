@@ -24,8 +24,12 @@ export function findUnknownSection(directory: string): string | undefined {
   return undefined
 }
 
-/** The files that mkosi(1) reads as configuration: not those that only end up in the image. */
-function* configurationFiles(directory: string): Generator<string> {
+/** The files that mkosi(1) reads as configuration below a directory, or the file itself: not what only ends up in the image. */
+export function configurationFiles(path: string): string[] {
+  return isKind(path, 'file') ? [path] : [...filesBelow(path)]
+}
+
+function* filesBelow(directory: string): Generator<string> {
   for (const name of ['mkosi.conf', 'mkosi.local.conf']) {
     if (isKind(join(directory, name), 'file')) yield join(directory, name)
   }
@@ -33,7 +37,7 @@ function* configurationFiles(directory: string): Generator<string> {
     if (!isKind(join(directory, collection), 'directory')) continue
     for (const entry of readdirSync(join(directory, collection)).sort()) {
       const path = join(directory, collection, entry)
-      if (isKind(path, 'directory')) yield* configurationFiles(path)
+      if (isKind(path, 'directory')) yield* filesBelow(path)
       else if (entry.endsWith('.conf')) yield path
     }
   }
