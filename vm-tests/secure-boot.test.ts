@@ -13,14 +13,14 @@ const powerOn = { from: 'cold', until: 'power-on' } as const
 
 describe('firmware with own keys', () => {
   test('starts what they have signed, which measures as predicted', async ({ boot }) => {
-    await using machine = await boot('minimal', { firmware: 'own-keys', from: 'cold' })
+    await using machine = await boot('minimal', { firmware: 'secure-boot', from: 'cold' })
     expect(await isSecureBootOn(machine)).toBe(true)
     await expect(machine).toMeasureAsPredicted()
   })
 
   all('goes on without an addon that nobody has signed, as predicted', async () => {
     const [toolchain, cache] = [await tools(), new Cache()]
-    const firmware = await firmwareNamed(join(CHECKOUT, 'ovmf'), 'own-keys', toolchain, cache)
+    const firmware = await firmwareNamed(join(CHECKOUT, 'ovmf'), 'secure-boot', toolchain, cache)
     const image = await signedImage(await builtImage('minimal'), firmware, { toolchain, cache })
     await using disk = await AlteredDisk.copyOf(image)
     await disk.makeOnEsp('/loader/addons')
@@ -31,7 +31,7 @@ describe('firmware with own keys', () => {
   })
 
   all('refuses what nobody has signed', async ({ boot }) => {
-    await using machine = await boot('cloud', { firmware: 'own-keys', sign: false, ...powerOn })
+    await using machine = await boot('cloud', { firmware: 'secure-boot', sign: false, ...powerOn })
     await refusedAsPredicted(machine, { by: 'firmware', why: 'it is not signed' })
   })
 
@@ -42,7 +42,7 @@ describe('firmware with own keys', () => {
   ]
   for (const [revoked, by, why] of REVOCATIONS) {
     all(`refuses an image whose ${revoked} is revoked`, async ({ boot }) => {
-      await using machine = await boot('cloud', { firmware: 'own-keys', revoked: [revoked], ...powerOn })
+      await using machine = await boot('cloud', { firmware: 'secure-boot', revoked: [revoked], ...powerOn })
       await refusedAsPredicted(machine, { by, why })
       await expect(machine).not.toRefuseBoot({ by: by === 'firmware' ? 'boot-loader' : 'firmware' })
     })

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { symlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -20,17 +20,33 @@ test('fails with a machine', async ({ boot }) => {
 })
 `
 
+const PASSING = `
+import { expect, test } from ${JSON.stringify(join(CHECKOUT, 'src/testing/vitest.ts'))}
+
+test('holds', async ({ boot }) => {
+  const machine = await boot('minimal')
+  expect(await machine.run(['echo', 'a'])).toPrint('a')
+})
+`
+
 let project: OtherProject
 
 beforeAll(async () => {
-  project = await OtherProject.make({ 'package.json': '{ "type": "module" }', 'vm-tests/sit.test.js': TEST })
+  project = await OtherProject.make({
+    'package.json': '{ "type": "module" }',
+    'vm-tests/sit.test.js': TEST,
+    'vm-tests/debug.test.js': PASSING,
+  })
   await symlink(join(CHECKOUT, 'node_modules'), project.path('node_modules'))
 })
 
 afterAll(() => project?.[Symbol.asyncDispose]())
 
 /** Runs a command on a terminal, and types an answer each time that a prompt appears. */
-async function converse(argv: readonly string[], answers: readonly (readonly [prompt: RegExp, answer: string])[]) {
+async function converse(
+  argv: readonly string[],
+  answers: readonly (readonly [prompt: RegExp, answer: () => string])[],
+) {
   const child = spawn(
     'script',
     ['--quiet', '--flush', '--return', '--command', argv.map(quote).join(' '), '/dev/null'],
@@ -50,7 +66,7 @@ async function converse(argv: readonly string[], answers: readonly (readonly [pr
     if (next === undefined || !next[0].test(unanswered)) return
     left.shift()
     unanswered = ''
-    child.stdin.write(next[1])
+    child.stdin.write(next[1]())
   })
   const [exitCode] = (await once(child, 'close')) as [number | null]
   return { exitCode, output, unasked: left.length }
@@ -58,11 +74,11 @@ async function converse(argv: readonly string[], answers: readonly (readonly [pr
 
 describe.skipIf(script?.exitCode !== 0)('bootwright test --sit (needs script(1))', () => {
   it('stays in the machine of a test that failed, with a shell', async () => {
-    const argv = [process.execPath, join(CHECKOUT, 'src/cli/main.ts'), 'test', '--sit']
+    const argv = [process.execPath, join(CHECKOUT, 'src/cli/main.ts'), 'test', 'sit', '--sit']
     const { exitCode, output, unasked } = await converse(argv, [
-      [/A shell in machine .*:\/# $/s, 'cd /run; cat clue\n'],
-      [/the clue.*:\/run# $/s, 'false\n'],
-      [/\[status 1\].*:\/run# $/s, 'exit\n'],
+      [/A shell in machine .*:\/# $/s, () => 'cd /run; cat clue\n'],
+      [/the clue.*:\/run# $/s, () => 'false\n'],
+      [/\[status 1\].*:\/run# $/s, () => 'exit\n'],
     ])
     expect(unasked, output).toBe(0)
     expect(output).toContain('fails with a machine failed: Expected the command to print something else')
@@ -74,5 +90,34 @@ describe.skipIf(script?.exitCode !== 0)('bootwright test --sit (needs script(1))
     const { exitCode, output } = await project.run(process.execPath, join(CHECKOUT, 'src/cli/main.ts'), 'test', '--sit')
     expect(output).toContain('Expected a terminal to stay on for --sit, found none')
     expect(exitCode).toBe(2)
+  })
+})
+
+describe.skipIf(script?.exitCode !== 0)('bootwright test --debug (needs script(1))', () => {
+  const argv = [process.execPath, join(CHECKOUT, 'src/cli/main.ts'), '--debug', 'test', 'debug']
+
+  it('pauses before the end of a test, with its machines still on', async () => {
+    let processes = ''
+    const { exitCode, output, unasked } = await converse(argv, [
+      [
+        /The test is over; (\S+) is still on\. Enter ends\.\s*$/,
+        () => {
+          processes = spawnSync('ps', ['-eo', 'args']).stdout.toString()
+          return '\n'
+        },
+      ],
+    ])
+    expect(unasked, output).toBe(0)
+    const [, name = ''] = /The test is over; (\S+) is still on/.exec(output) ?? []
+    expect(processes).toContain(name)
+    expect(output.trimEnd().split('\n').at(-1)).toBe('1 passed, 0 failed')
+    expect(exitCode).toBe(0)
+  })
+
+  it('does not wait for anybody where there is no terminal', async () => {
+    const { exitCode, output } = await project.run(...argv)
+    expect(output).not.toContain('Enter ends')
+    expect(output.trimEnd().split('\n').at(-1)).toBe('1 passed, 0 failed')
+    expect(exitCode).toBe(0)
   })
 })

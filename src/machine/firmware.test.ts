@@ -67,7 +67,7 @@ describe.skipIf(tools === undefined || !existsSync(ovmf))(
     const named = (name: string): Promise<Firmware> => firmwareNamed(OWN, name, tools as Toolchain, cache)
 
     it('makes the keys once, and readable for their user alone', async () => {
-      const [one, other] = [await named('own-keys'), await named('self-enrolling')]
+      const [one, other] = [await named('secure-boot'), await named('self-enrolling')]
       expect(other.ownKeys?.keys).toEqual(one.ownKeys?.keys)
       const path = one.ownKeys?.keys.keys.PK.privateKeyPath ?? ''
       expect((await stat(path)).mode & 0o777).toBe(0o600)
@@ -75,14 +75,14 @@ describe.skipIf(tools === undefined || !existsSync(ovmf))(
     })
 
     it('enrols them in an empty store, and hands it out again for the same keys', async () => {
-      const firmware = await named('own-keys')
+      const firmware = await named('secure-boot')
       const keys = firmware.ownKeys?.keys
       for (const name of ['db', 'KEK', 'PK'] as const) {
         const [list, ...more] = await listsOf(firmware, name)
         expect(more).toEqual([])
         expect(list?.signatures).toEqual([{ owner: keys?.owner, data: keys?.keys[name].certificate }])
       }
-      expect((await named('own-keys')).variablesPath).toBe(firmware.variablesPath)
+      expect((await named('secure-boot')).variablesPath).toBe(firmware.variablesPath)
     })
 
     it("puts the own certificate behind Microsoft's in db, and leaves the rest alone", async () => {

@@ -29,7 +29,7 @@ export async function withRevoked(
       'INVALID_ARGUMENT',
       `Firmware "${firmware.name}" has no own keys: nothing can be revoked`,
       {
-        hint: 'Take one that has, such as own-keys.',
+        hint: 'Take one that has, such as secure-boot.',
       },
     )
   }

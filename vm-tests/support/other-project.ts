@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { processStart } from '../../src/system/index.ts'
 import { cacheDirectory } from '../../src/toolchain/index.ts'
 import { builtImage, CHECKOUT } from './scene.ts'
 
@@ -13,6 +14,21 @@ export function strangersEnvironment(): Record<string, string | undefined> {
   const own = /^(?:VITEST|NODE_ENV$|BOOTWRIGHT_(?!CACHE$))/
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)))
   return { ...env, PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}` }
+}
+
+const PREFIX = 'other-project-'
+
+function ownerName(pid: number): string {
+  return `${pid}-${processStart(pid)}`
+}
+
+/** Removes what test runs left that were killed. */
+async function removeLeft(): Promise<void> {
+  for (const name of await readdir(cacheDirectory())) {
+    const owner = name.startsWith(PREFIX) ? /^((\d+)-\d+)-/.exec(name.slice(PREFIX.length)) : null
+    if (owner === null || owner[1] === ownerName(Number(owner[2]))) continue
+    await rm(join(cacheDirectory(), name), { recursive: true, force: true })
+  }
 }
 
 /** Somebody else's repository, with an image of its own. */
@@ -29,7 +45,8 @@ export class OtherProject implements AsyncDisposable {
     images: readonly string[] = ['minimal'],
   ): Promise<OtherProject> {
     await mkdir(cacheDirectory(), { recursive: true })
-    const project = new OtherProject(await mkdtemp(join(cacheDirectory(), 'other-project-')))
+    await removeLeft()
+    const project = new OtherProject(await mkdtemp(join(cacheDirectory(), `${PREFIX}${ownerName(process.pid)}-`)))
     await cp(join(CHECKOUT, 'mkosi.conf.d'), project.path('mkosi.conf.d'), { recursive: true })
     await mkdir(project.path('out'))
     for (const image of images) {
