@@ -17,7 +17,7 @@ import { instanceIn, openScene } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import { Cache, cacheDirectory } from '../toolchain/index.ts'
 import { machineStates, makeRunDirectory } from '../verify/index.ts'
-import { buildImage, checkNames, cloudOption, removedIfNothingRan, wholeNumber } from './image-steps.ts'
+import { buildImage, checkNames, cloudOption, removedIfNothingRan } from './image-steps.ts'
 import { FIRMWARE, OUT } from './paths.ts'
 import { Progress } from './progress.ts'
 import {
@@ -26,6 +26,7 @@ import {
   type ToolchainOptions,
   withToolchainOptions,
 } from './toolchain-options.ts'
+import { wholeNumber } from './whole-number.ts'
 
 interface BootOptions extends ToolchainOptions {
   readonly cloud: string

@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { cloudOption, removedIfNothingRan, wholeNumber } from './image-steps.ts'
+import { cloudOption, removedIfNothingRan } from './image-steps.ts'
+import { wholeNumber } from './whole-number.ts'
 
 describe('wholeNumber()', () => {
   it('takes whole numbers in its range', () => {

@@ -1,7 +1,7 @@
 import { readdir, rm } from 'node:fs/promises'
 import { type BuiltImage, build, listImages } from '../image/index.ts'
 import type { Firmware } from '../machine/index.ts'
-import { BootwrightError, unknownName } from '../system/index.ts'
+import { unknownName } from '../system/index.ts'
 import { Cache, type Toolchain } from '../toolchain/index.ts'
 import { FIRMWARE, IMAGES, OUT } from './paths.ts'
 import type { Progress } from './progress.ts'
@@ -77,14 +77,4 @@ export function removedIfNothingRan(directory: string): AsyncDisposable {
 /** `none` is a way to ask for no cloud at all. */
 export function cloudOption(value: string | undefined): string | undefined {
   return value === 'none' ? undefined : value
-}
-
-/** A whole number from `least` to `most`. */
-export function wholeNumber(option: string, least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
-  return (text) => {
-    const value = Number(text)
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value
-    const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`
-    throw new BootwrightError('INVALID_ARGUMENT', `Expected a whole number ${range} for ${option}, found "${text}"`)
-  }
 }

@@ -17,11 +17,12 @@ import {
   SETTING_VARIABLES,
   type TestResults,
 } from '../testing/index.ts'
-import { buildImage, checkNames, cloudOption, wholeNumber } from './image-steps.ts'
+import { buildImage, checkNames, cloudOption } from './image-steps.ts'
 import { CHECKOUT, IMAGES, PROJECT } from './paths.ts'
 import { Progress } from './progress.ts'
 import { runTool } from './run-tool.ts'
 import { prepareToolchain, type ToolchainOptions, withToolchainOptions } from './toolchain-options.ts'
+import { wholeNumber } from './whole-number.ts'
 
 interface TestOptions extends ToolchainOptions {
   readonly all: boolean

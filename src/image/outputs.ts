@@ -116,14 +116,16 @@ export async function hashFile(path: string, signal?: AbortSignal): Promise<{ si
   await using file = await open(path)
   const { size } = await file.stat()
   let hashed = 0
+  const buffer = Buffer.allocUnsafe(CHUNK_BYTES)
   for (const { start, end } of dataRanges(file.fd, size)) {
     hashZeros(hash, start - hashed)
-    const range = { start, end: end - 1, highWaterMark: CHUNK_BYTES, autoClose: false }
-    for await (const chunk of file.createReadStream(range)) {
+    for (hashed = start; hashed < end; ) {
+      const { bytesRead } = await file.read(buffer, 0, Math.min(CHUNK_BYTES, end - hashed), hashed)
       signal?.throwIfAborted()
-      hash.update(chunk)
+      if (bytesRead === 0) throw incomplete(`${path} was cut short while it was read`, 'Build it again.')
+      hash.update(buffer.subarray(0, bytesRead))
+      hashed += bytesRead
     }
-    hashed = end
   }
   hashZeros(hash, size - hashed)
   return { size, sha256: hash.digest('hex') }
