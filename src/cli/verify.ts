@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Command } from 'commander'
+import { featureChecks, GROUPS } from '../features/index.ts'
 import { firmwareNamed, reapStateDirectories } from '../machine/index.ts'
 import { junitXml, type RunReport, runHolds, type StepReport, terminalSummary } from '../report/index.ts'
 import { describe } from '../system/index.ts'
@@ -23,6 +24,7 @@ interface VerifyOptions extends ToolchainOptions {
   readonly json: boolean
   readonly junit?: string
   readonly keep: boolean
+  readonly features?: true | readonly string[]
 }
 
 export function verifyCommand(signal: AbortSignal): Command {
@@ -32,6 +34,11 @@ export function verifyCommand(signal: AbortSignal): Command {
     .option('--cloud <name>', 'the cloud to boot in, or none', 'aws')
     .option('--firmware <name>', 'the firmware variant', 'plain')
     .option('--no-sign', 'leave the image unsigned, whatever the firmware wants')
+    .option(
+      '--features [groups]',
+      `check the features of systemd 261 and 262 as well: ${GROUPS.join(', ')}`,
+      commaSeparated,
+    )
     .option('--json', 'print the report as JSON', false)
     .option('--junit <file>', 'write the report as JUnit XML too')
     .option('--keep', "keep the machine's disk, variable store and TPM state", false)
@@ -49,6 +56,8 @@ export function verifyCommand(signal: AbortSignal): Command {
 
 async function verifyImage(image: string, options: VerifyOptions, signal: AbortSignal): Promise<RunReport> {
   const cloud = cloudOption(options.cloud)
+  const further =
+    options.features === undefined ? [] : featureChecks(options.features === true ? GROUPS : options.features)
   await checkNames({ images: [image], cloud, firmware: options.firmware })
   using progress = new Progress()
   const steps: StepReport[] = []
@@ -79,6 +88,7 @@ async function verifyImage(image: string, options: VerifyOptions, signal: AbortS
     stateParent,
     command: repeat(image, options),
     steps,
+    further,
     keep: options.keep,
     signal,
     onProgress: progress.update,
@@ -90,7 +100,13 @@ async function verifyImage(image: string, options: VerifyOptions, signal: AbortS
 function repeat(image: string, options: VerifyOptions): string {
   const argv = ['./bootwright', 'verify', image, '--cloud', options.cloud, '--firmware', options.firmware]
   if (!options.sign) argv.push('--no-sign')
+  if (options.features === true) argv.push('--features')
+  else if (options.features !== undefined) argv.push(`--features=${options.features.join(',')}`)
   if (options.toolchain !== 'managed') argv.push('--toolchain', options.toolchain)
   if (options.snapshot !== undefined) argv.push('--snapshot', options.snapshot)
   return describe({ argv })
+}
+
+function commaSeparated(value: string): string[] {
+  return value.split(',').map((name) => name.trim())
 }

@@ -42,6 +42,8 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal | undefined
   /** Called when a step begins, and with what moves in it. */
   readonly onProgress?: (step: string, line: string) => void
+  /** Asked after all others. */
+  readonly further?: readonly Check[]
   /** Changes to the machine, for tests that break it. */
   readonly spec?: Partial<MachineSpec>
   readonly faults?: readonly FaultRule[]
@@ -66,6 +68,7 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
   }
 
   const { spec, instance } = verifiedMachine(options)
+  const asked = [...CHECKS, ...(options.further ?? [])]
   await mkdir(options.stateParent, { recursive: true })
 
   const checks: CheckReport[] = []
@@ -106,9 +109,9 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
       const boot = await step('boot', () => bootCheck(running, prediction.refusal, options, progress))
       checks.push(boot.report)
       if (boot.systemState === undefined) {
-        notRun.push(...CHECKS.map(({ id, title }) => ({ id, title, reason: 'the machine did not boot' })))
+        notRun.push(...asked.map(({ id, title }) => ({ id, title, reason: 'the machine did not boot' })))
       } else {
-        const asked: CheckContext = {
+        const checked: CheckContext = {
           machine: running,
           systemState: boot.systemState,
           guest: new GuestFacts(running, (name, bytes) => options.runDirectory.write(name, bytes)),
@@ -116,9 +119,9 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
           cloud,
         }
         await step('check', async () => {
-          for (const check of CHECKS) {
+          for (const check of asked) {
             progress('check', check.title)
-            checks.push(await ask(check, asked, options))
+            checks.push(await ask(check, checked, options))
           }
         })
         await keepJournal(running, options)

@@ -1,0 +1,58 @@
+import { BootwrightError, unknownName } from '../system/index.ts'
+import type { Check } from '../verify/index.ts'
+import { bootSecret } from './boot-chain/boot-secret.ts'
+import { fallbackLoader } from './boot-chain/fallback-loader.ts'
+import { smbiosInPcr1 } from './boot-chain/smbios-pcr-1.ts'
+import { forwardJournal } from './containers/forward-journal.ts'
+import { nspawnFdStore } from './containers/nspawn-fd-store.ts'
+import { storageProvider } from './containers/storage-provider.ts'
+import { imdsInPcr12 } from './credentials/imds-pcr-12.ts'
+import { osSeparator } from './credentials/os-separator.ts'
+import { checkOf, type Feature, GROUPS, type Group } from './feature.ts'
+import { cacheSizes } from './network/cache-sizes.ts'
+import { dhcpLease } from './network/dhcp-lease.ts'
+import { hostsReload } from './network/hosts-reload.ts'
+import { linkControl } from './network/link-control.ts'
+import { staticRecords } from './network/static-records.ts'
+import { conditionFraction } from './service-manager/condition-fraction.ts'
+import { fdStore } from './service-manager/fd-store.ts'
+import { liveUpdateAbsent } from './service-manager/live-update-absent.ts'
+import { measuredOs } from './service-manager/measured-os.ts'
+import { reloadCount } from './service-manager/reload-count.ts'
+
+export { type Feature, GROUPS, type Group } from './feature.ts'
+
+/** Every feature that has a check, in the order in which they are looked at. */
+export const FEATURES: readonly Feature[] = [
+  measuredOs,
+  conditionFraction,
+  fdStore,
+  liveUpdateAbsent,
+  smbiosInPcr1,
+  bootSecret,
+  fallbackLoader,
+  osSeparator,
+  imdsInPcr12,
+  dhcpLease,
+  linkControl,
+  staticRecords,
+  hostsReload,
+  cacheSizes,
+  storageProvider,
+  nspawnFdStore,
+  forwardJournal,
+  // The last: it executes the manager anew.
+  reloadCount,
+]
+
+/** The checks of the features in these groups; of all without. `UNKNOWN_NAME` lists the groups that there are. */
+export function featureChecks(groups: readonly string[] = GROUPS): Check[] {
+  for (const group of groups) if (!isGroup(group)) throw unknownName('group of features', group, GROUPS)
+  const chosen = FEATURES.filter(({ group }) => groups.includes(group))
+  if (chosen.length === 0) throw new BootwrightError('INVALID_ARGUMENT', 'Expected a group of features, found none')
+  return chosen.map(checkOf)
+}
+
+function isGroup(name: string): name is Group {
+  return (GROUPS as readonly string[]).includes(name)
+}

@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest'
+import { FEATURES, featureChecks } from '../src/features/index.ts'
+import { builtImage, check, extraUnit, failures, verified } from './support/scene.ts'
+
+describe('verify --features', () => {
+  it('sees every feature at work on the image that has them all, on and off', async () => {
+    const report = await verified(await builtImage('features'), { cloud: 'aws', further: featureChecks() })
+    const features = report.checks.filter(({ id }) => id.startsWith('feature-'))
+    expect(features.map(({ id }) => id)).toEqual(FEATURES.map(({ id }) => `feature-${id}`))
+    expect(features.filter(({ status }) => status !== 'passed')).toEqual([])
+    // What they did to the machine did not make it another one.
+    expect(report.checks.filter(({ status }) => status !== 'passed')).toEqual([])
+  })
+
+  it('fails the feature that somebody has switched off', async () => {
+    const unit = extraUnit('no-records.service', [
+      '[Unit]',
+      'DefaultDependencies=no',
+      'Before=systemd-resolved.service',
+      '[Service]',
+      'Type=oneshot',
+      `ExecStart=sh -c "mkdir -p /run/systemd/resolved.conf.d; printf '[Resolve]\\\\nReadStaticRecords=no\\\\n' >/run/systemd/resolved.conf.d/no-records.conf"`,
+    ])
+    const report = await verified(await builtImage('cloud'), {
+      cloud: 'aws',
+      further: featureChecks(['network']),
+      spec: unit,
+    })
+    expect(failures(report).filter((id) => id.startsWith('feature-'))).toEqual(['feature-static-records'])
+    expect(check(report, 'feature-static-records')?.expected).toBe('an address: 192.0.2.1')
+  })
+
+  it('names what an image lacks, and passes nothing there', async () => {
+    const report = await verified(await builtImage('minimal'), { further: featureChecks(['network', 'containers']) })
+    const features = report.checks.filter(({ id }) => id.startsWith('feature-'))
+    expect(features.map(({ status }) => status)).toEqual(features.map(() => 'unsupported'))
+    expect(check(report, 'feature-dhcp-lease')?.evidence).toEqual(['systemd-networkd.service is not active'])
+    expect(check(report, 'feature-forward-journal')?.evidence).toEqual([
+      'the image has no /usr/bin/systemd-nspawn (package systemd-container)',
+      'the image has no /usr/lib/systemd/systemd-journal-remote (package systemd-journal-remote)',
+    ])
+  })
+})
