@@ -35,7 +35,7 @@ export interface ForkOptions extends StartOptions {
 
 const KIND = 'snapshots'
 /** Raised when what a snapshot consists of, or how it is made, changes. */
-const LAYOUT = 5
+const LAYOUT = 6
 /** A snapshot takes a few hundred MiB; the ones that were used last stay. */
 const KEPT = 12
 

@@ -1,5 +1,4 @@
 export { type Check, type CheckContext, type CheckResult, failed, passed, unsupported } from './check.ts'
-export { GuestFacts } from './guest-facts.ts'
 export * from './run-directory.ts'
 export * from './verified-machine.ts'
 export * from './verify.ts'
