@@ -14,6 +14,7 @@ const LAYERS = [
   'attest',
   'report',
   'scene',
+  'deprecation',
   'guest',
   'imds',
   'cloud',

@@ -1,0 +1,2 @@
+export { scanTree, type TreeScan } from './scan-tree.ts'
+export { unpackImage } from './unpack-image.ts'
