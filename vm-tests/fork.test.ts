@@ -94,6 +94,21 @@ describe('forkMachine()', () => {
     expect((await again.readFile('/var/only-one')).toString()).toBe('x')
   })
 
+  it('begins four times at once', async () => {
+    const four = await Promise.all(
+      ['same', 'same', 'fresh', 'fresh'].map((identity) => fork({ identity } as ForkOptions)),
+    )
+    try {
+      const marks = four.map((_, index) => `mark of fork ${index}`)
+      await Promise.all(four.map((machine, index) => machine.writeFile('/var/own', marks[index] ?? '')))
+      const found = await Promise.all(four.map(async (machine) => (await machine.readFile('/var/own')).toString()))
+      expect(found).toEqual(marks)
+      for (const measured of await Promise.all(four.map(measurements))) expect(measured).toEqual(reached[0])
+    } finally {
+      await Promise.all(four.map((machine) => machine[Symbol.asyncDispose]()))
+    }
+  })
+
   it('has the right time, and is who it was unless asked', async () => {
     await using same = await fork()
     await using fresh = await fork({ identity: 'fresh' })
