@@ -1,5 +1,5 @@
 export { type CelRecord, canonicalEventLog } from './cel.ts'
 export { keylimePolicy } from './keylime.ts'
 export { type PcrSignature, pcrSignatures } from './pcr-signatures.ts'
-export { type PcrlockFile, pcrlockFiles } from './pcrlock.ts'
+export { type PcrlockFile, pcrlockFiles, pcrlockFilesOfAll } from './pcrlock.ts'
 export { type ReferenceValues, referenceValues } from './reference-values.ts'

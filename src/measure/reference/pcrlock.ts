@@ -1,3 +1,4 @@
+import { BootwrightError } from '../../system/index.ts'
 import type { PredictedEvent } from '../prediction/event.ts'
 import { digestRecords } from './digest-records.ts'
 import type { ReferenceValues } from './reference-values.ts'
@@ -31,6 +32,34 @@ export function pcrlockFiles(reference: ReferenceValues): PcrlockFile[] {
     const events = reference.events.filter((event) => event.pcr === pcr)
     return componentsOf(events).flatMap((component) => filesOf(component, pcr, reference))
   })
+}
+
+/**
+ * Components of several predictions, such as of a machine before and after an update: what differs between them has variants,
+ * so that a policy holds for each. `INVALID_ARGUMENT` where one has a component that another does not: a boot without it would
+ * fit none.
+ */
+export function pcrlockFilesOfAll(references: readonly ReferenceValues[]): PcrlockFile[] {
+  const sets = references.map((reference) => Map.groupBy(pcrlockFiles(reference), ({ path }) => componentOf(path)))
+  const names = [...new Set(sets.flatMap((set) => [...set.keys()]))].sort()
+  return names.flatMap((name) => {
+    if (sets.some((set) => !set.has(name))) {
+      throw new BootwrightError('INVALID_ARGUMENT', `Expected ${name} in each of the predictions, found it in some`, {
+        hint: 'Predict the same machine each time: the same firmware, cloud and command line.',
+      })
+    }
+    const contents = new Set(sets.flatMap((set) => set.get(name) ?? []).map(({ content }) => content))
+    const [only] = contents
+    if (only !== undefined && contents.size === 1) return [{ path: name, content: only }]
+    return [...contents]
+      .sort((a, b) => b.length - a.length)
+      .map((content, index) => ({ path: `${name}.d/${String((index + 1) * 10).padStart(3, '0')}.pcrlock`, content }))
+  })
+}
+
+/** Of a variant, what it is one of. */
+function componentOf(path: string): string {
+  return path.replace(/\.d\/.*$/, '')
 }
 
 interface Component {

@@ -7,6 +7,7 @@ import {
   keylimePolicy,
   type PredictedEvent,
   pcrlockFiles,
+  pcrlockFilesOfAll,
   pcrSignatures,
   policyPcr,
   predictPcrs,
@@ -130,6 +131,35 @@ describe('pcrlockFiles()', () => {
     })
     expect(JSON.parse(files[1]?.content ?? '').records).toHaveLength(2)
     expect(JSON.parse(files[2]?.content ?? '').records).toHaveLength(1)
+  })
+})
+
+describe('pcrlockFilesOfAll()', () => {
+  const updated = referenceValues(
+    events.map((one) => (one.what === 'section' ? event(11, 'another section', { by: 'stub' }) : one)),
+    reference.banks,
+  )
+  const path = '650-stub-pcr-11.pcrlock'
+
+  it('has variants of what differs, and the rest once', () => {
+    const files = pcrlockFilesOfAll([reference, updated])
+    const contents = new Map(files.map((file) => [file.path, file.content]))
+    const alone = [reference, updated].map((one) => pcrlockFiles(one).find((file) => file.path === path)?.content)
+    expect([contents.get(`${path}.d/010.pcrlock`), contents.get(`${path}.d/020.pcrlock`)]).toEqual(alone)
+    expect([...contents.keys()].filter((name) => name.includes('pcr-11'))).toHaveLength(6)
+    expect(contents.get('250-firmware-pcr-4.pcrlock')).toBe(pcrlockFiles(reference)[0]?.content)
+  })
+
+  it('has the variants of one that has some by itself once', () => {
+    const fifth = pcrlockFilesOfAll([reference, updated]).filter((file) => file.path.includes('pcr-5'))
+    expect(fifth.map(({ content }) => JSON.parse(content).records.length)).toEqual([2, 1])
+  })
+
+  it('refuses predictions that differ in what there is', () => {
+    const other = referenceValues(events.slice(0, -1), reference.banks)
+    expect(() => pcrlockFilesOfAll([reference, other])).toThrow(
+      'Expected 820-identity-pcr-15.pcrlock in each of the predictions, found it in some',
+    )
   })
 })
 
