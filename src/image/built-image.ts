@@ -88,6 +88,18 @@ export async function openImage(name: string, options: OpenImageOptions): Promis
   return asImage(directory, record)
 }
 
+/** The identity of each image that is built, by name; of several versions that of the last one. */
+export async function builtIdentities(outDirectory: string): Promise<Map<string, string>> {
+  const identities = new Map<string, string>()
+  for (const name of await builtImages(outDirectory)) {
+    for (const version of await builtVersions(outDirectory, name)) {
+      const record = await readRecord(join(outDirectory, name, version))
+      if (record !== undefined) identities.set(name, record.identity)
+    }
+  }
+  return identities
+}
+
 /** The record of a directory, or undefined when it has none that can be read. */
 export async function readRecord(directory: string): Promise<BuildRecord | undefined> {
   try {

@@ -1,5 +1,6 @@
 export { type BuildOptions, build } from './build.ts'
 export type { Artifact, ArtifactRole, BuildRecord, BuiltImage } from './built-image.ts'
+export { builtIdentities } from './built-image.ts'
 export { listImages } from './definition.ts'
 export type { BuildStep, ImageOptions } from './plan.ts'
 export { checkReproducible, type ReproducibleBuild } from './reproducible.ts'
