@@ -1,14 +1,10 @@
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { spawnSync } from 'node:child_process'
 import { symlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { quote, runUnchecked } from '../src/system/index.ts'
-import { OtherProject, strangersEnvironment } from './support/other-project.ts'
+import { OtherProject } from './support/other-project.ts'
 import { CHECKOUT } from './support/scene.ts'
-
-const script = await runUnchecked({ argv: ['script', '--version'] }).catch(() => undefined)
+import { converse, hasTerminals } from './support/terminal.ts'
 
 const TEST = `
 import { expect, test } from ${JSON.stringify(join(CHECKOUT, 'src/testing/vitest.ts'))}
@@ -42,40 +38,10 @@ beforeAll(async () => {
 
 afterAll(() => project?.[Symbol.asyncDispose]())
 
-/** Runs a command on a terminal, and types an answer each time that a prompt appears. */
-async function converse(
-  argv: readonly string[],
-  answers: readonly (readonly [prompt: RegExp, answer: () => string])[],
-) {
-  const child = spawn(
-    'script',
-    ['--quiet', '--flush', '--return', '--command', argv.map(quote).join(' '), '/dev/null'],
-    {
-      cwd: project.directory,
-      env: strangersEnvironment(),
-      stdio: ['pipe', 'pipe', 'inherit'],
-    },
-  )
-  const left = [...answers]
-  let output = ''
-  let unanswered = ''
-  child.stdout.on('data', (chunk: Buffer) => {
-    output += stripVTControlCharacters(chunk.toString())
-    unanswered += stripVTControlCharacters(chunk.toString())
-    const [next] = left
-    if (next === undefined || !next[0].test(unanswered)) return
-    left.shift()
-    unanswered = ''
-    child.stdin.write(next[1]())
-  })
-  const [exitCode] = (await once(child, 'close')) as [number | null]
-  return { exitCode, output, unasked: left.length }
-}
-
-describe.skipIf(script?.exitCode !== 0)('bootwright test --sit (needs script(1))', () => {
+describe.skipIf(!hasTerminals)('bootwright test --sit (needs script(1))', () => {
   it('stays in the machine of a test that failed, with a shell', async () => {
     const argv = [process.execPath, join(CHECKOUT, 'src/cli/main.ts'), 'test', 'sit', '--sit']
-    const { exitCode, output, unasked } = await converse(argv, [
+    const { exitCode, output, unasked } = await converse(project, argv, [
       [/A shell in machine .*:\/# $/s, () => 'cd /run; cat clue\n'],
       [/the clue.*:\/run# $/s, () => 'false\n'],
       [/\[status 1\].*:\/run# $/s, () => 'exit\n'],
@@ -93,12 +59,12 @@ describe.skipIf(script?.exitCode !== 0)('bootwright test --sit (needs script(1))
   })
 })
 
-describe.skipIf(script?.exitCode !== 0)('bootwright test --debug (needs script(1))', () => {
+describe.skipIf(!hasTerminals)('bootwright test --debug (needs script(1))', () => {
   const argv = [process.execPath, join(CHECKOUT, 'src/cli/main.ts'), '--debug', 'test', 'debug']
 
   it('pauses before the end of a test, with its machines still on', async () => {
     let processes = ''
-    const { exitCode, output, unasked } = await converse(argv, [
+    const { exitCode, output, unasked } = await converse(project, argv, [
       [
         /The test is over; (\S+) is still on\. Enter ends\.\s*$/,
         () => {
