@@ -17,8 +17,6 @@ export interface Goal {
   readonly name: string
   readonly peer?: string
   readonly limit: number
-  /** What is held against the limit: seconds on the clock, or those in user mode where the clock tells more of the host. */
-  readonly by?: 'clock' | 'user mode'
 }
 
 export interface Row {
@@ -81,22 +79,20 @@ export async function report(title: string, rows: readonly Row[], goals: readonl
     ({ name, seconds, median: middle }) =>
       `  ${name.padEnd(width)}  ${middle.toFixed(2)} s  (${Math.min(...seconds).toFixed(2)} to ${Math.max(...seconds).toFixed(2)})`,
   )
-  const ratios = goals.map(({ name, peer, limit, by = 'clock' }) => {
+  const ratios = goals.map(({ name, peer, limit }) => {
     const row = rowNamed(rows, name)
-    if (peer === undefined) return { name, limit, by, value: row.median, isMet: row.median <= limit }
+    if (peer === undefined) return { name, limit, value: row.median, isMet: row.median <= limit }
     const value = pairedRatio(row.seconds, rowNamed(rows, peer).seconds)
     const cpuRatio = pairedRatio(row.cpuSeconds, rowNamed(rows, peer).cpuSeconds)
     const userRatio = pairedRatio(row.userSeconds, rowNamed(rows, peer).userSeconds)
-    return { name, peer, limit, by, value, cpuRatio, userRatio, isMet: (by === 'clock' ? value : userRatio) <= limit }
+    return { name, peer, limit, value, cpuRatio, userRatio, isMet: value <= limit }
   })
-  for (const { name, peer, limit, by, value, cpuRatio, userRatio, isMet } of ratios) {
+  for (const { name, peer, limit, value, cpuRatio, userRatio, isMet } of ratios) {
     const claim =
       cpuRatio === undefined
         ? `${name}: ${value.toFixed(3)} s`
         : `${name} / ${peer} = ${value.toFixed(3)} on the clock, ${cpuRatio.toFixed(3)} of CPU, ${userRatio.toFixed(3)} in user mode`
-    lines.push(
-      `  ${isMet ? 'met   ' : 'MISSED'} ${claim} (goal: at most ${limit}${peer === undefined ? '' : by === 'clock' ? ' on the clock' : ' in user mode'})`,
-    )
+    lines.push(`  ${isMet ? 'met   ' : 'MISSED'} ${claim} (goal: at most ${limit})`)
   }
   process.stdout.write(`${title}\n${lines.join('\n')}\n`)
   await keepResult(title, { rows, ratios })
