@@ -10,7 +10,7 @@ import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parsePe } from '../src/formats/index.ts'
-import { guestTool, guestToolsProgram } from '../src/guest/index.ts'
+import { guestTool, guestToolsProgram, toolOutput } from '../src/guest/index.ts'
 import { build } from '../src/image/index.ts'
 import { ukiProfile } from '../src/measure/index.ts'
 import { Cache, cacheDirectory, setUp } from '../src/toolchain/index.ts'
@@ -72,14 +72,17 @@ async function compare(directory: string): Promise<void> {
     name: 'call',
     run: async (): Promise<number> => {
       let text = ''
-      const begun = performance.now()
-      await guestTool('systemd-measure')(argv, {
-        isTerminal: false,
+      const output = toolOutput({
+        environment: {},
+        isOutTerminal: false,
+        isErrorTerminal: false,
         out: (more) => {
           text += more
         },
         error: () => undefined,
       })
+      const begun = performance.now()
+      await guestTool('systemd-measure')(argv, output)
       const seconds = (performance.now() - begun) / 1000
       check(text)
       return seconds

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { guestTool } from '../guest/index.ts'
+import { guestTool, processOutput } from '../guest/index.ts'
 
 /** In the list of commands: its command line is not ours, so it never gets as far as being parsed here. */
 export function measureCommand(): Command {
@@ -10,9 +10,5 @@ export function measureCommand(): Command {
 
 /** `systemd-measure` by another name: its own options, its own words. Resolves with the exit status. */
 export async function runMeasure(argv: readonly string[]): Promise<number> {
-  return guestTool('systemd-measure')(argv, {
-    isTerminal: process.stdout.isTTY === true,
-    out: (text) => void process.stdout.write(text),
-    error: (text) => void process.stderr.write(text),
-  })
+  return guestTool('systemd-measure')(argv, processOutput())
 }

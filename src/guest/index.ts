@@ -1,2 +1,3 @@
 export { guestToolsProgram } from './program.ts'
+export { processOutput, toolOutput } from './tool-output.ts'
 export { guestTool } from './tools.ts'

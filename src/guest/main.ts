@@ -3,6 +3,7 @@
  * any other name, its first argument names the tool.
  */
 import { basename } from 'node:path'
+import { processOutput } from './tool-output.ts'
 import { guestTool, isGuestTool } from './tools.ts'
 
 const called = basename(process.argv0)
@@ -10,11 +11,7 @@ const [first = '', ...rest] = process.argv.slice(2)
 const [name, argv] = isGuestTool(called) ? [called, process.argv.slice(2)] : [first, rest]
 
 async function main(): Promise<number> {
-  return guestTool(name)(argv, {
-    isTerminal: process.stdout.isTTY === true,
-    out: (text) => void process.stdout.write(text),
-    error: (text) => void process.stderr.write(text),
-  })
+  return guestTool(name)(argv, processOutput())
 }
 
 main().then(

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runUnchecked } from '../system/index.ts'
 import { Cache } from '../toolchain/index.ts'
 import { guestToolsProgram } from './program.ts'
+import { keptOutput } from './tool-output.test-support.ts'
 import { guestTool } from './tools.ts'
 
 let directory: string
@@ -30,17 +31,9 @@ async function called(...argv: readonly string[]) {
 }
 
 async function inProcess(...argv: readonly string[]) {
-  let [stdout, stderr] = ['', '']
-  const exitCode = await guestTool('systemd-measure')(argv, {
-    isTerminal: false,
-    out: (text) => {
-      stdout += text
-    },
-    error: (text) => {
-      stderr += text
-    },
-  })
-  return { exitCode, stdout, stderr }
+  const { output, kept } = keptOutput()
+  const exitCode = await guestTool('systemd-measure')(argv, output)
+  return { exitCode, ...kept }
 }
 
 describe('guestToolsProgram()', () => {

@@ -1,5 +1,6 @@
 import { unknownName } from '../system/index.ts'
-import { measure, type ToolOutput } from './measure/measure.ts'
+import { measure } from './measure/measure.ts'
+import type { ToolOutput } from './tool-output.ts'
 
 /** One of the programs that stand in for systemd's own. Returns its exit status. */
 type GuestTool = (argv: readonly string[], output: ToolOutput) => Promise<number>

@@ -21,8 +21,8 @@ const FACTS: Readonly<Record<HashAlgorithm, HashAlgorithmFacts>> = {
 /** All banks, in the order in which systemd prints them. */
 export const HASH_ALGORITHMS: readonly HashAlgorithm[] = ['sha1', 'sha256', 'sha384', 'sha512']
 
-/** Digests by bank, all of the same bytes. */
-export type Digests = ReadonlyMap<HashAlgorithm, Uint8Array>
+/** Digests by bank, all of the same bytes. `Bank` is wider where other hashes of OpenSSL are computed with. */
+export type Digests<Bank extends string = HashAlgorithm> = ReadonlyMap<Bank, Uint8Array>
 
 export function hashAlgorithmFacts(name: HashAlgorithm): HashAlgorithmFacts {
   return FACTS[name]
@@ -44,12 +44,15 @@ export function parseHashAlgorithm(name: string): HashAlgorithm {
  * H(bytes), in the way that costs least: a long log has hundreds of thousands of small hashes, and Node takes several
  * times as long to make an object or a buffer for each as to hash.
  */
-export function hashOf(bank: HashAlgorithm, bytes: Uint8Array): Uint8Array {
+export function hashOf(bank: string, bytes: Uint8Array): Uint8Array {
   return Buffer.from(hash(bank, bytes, 'latin1'), 'latin1')
 }
 
 /** H(chunks) in each bank. */
-export function digestsOf(banks: readonly HashAlgorithm[], ...chunks: readonly Uint8Array[]): Digests {
+export function digestsOf<Bank extends string>(
+  banks: readonly Bank[],
+  ...chunks: readonly Uint8Array[]
+): Digests<Bank> {
   return new Map(
     banks.map((bank) => {
       const [only] = chunks

@@ -18,8 +18,8 @@ export const DEFAULT_PHASE_PATHS: readonly (readonly string[])[] = BOOT_PHASES.m
   BOOT_PHASES.slice(0, index + 1),
 )
 
-export interface Pcr11Value {
-  readonly bank: HashAlgorithm
+export interface Pcr11Value<Bank extends string = HashAlgorithm> {
+  readonly bank: Bank
   /** Empty for the value that the stub leaves behind. */
   readonly phasePath: readonly string[]
   /** Lower-case hexadecimal. */
@@ -34,9 +34,9 @@ export interface Pcr11Options {
 }
 
 /** A section whose content was hashed already. */
-export interface SectionDigests {
+export interface SectionDigests<Bank extends string = HashAlgorithm> {
   readonly name: MeasuredSectionName
-  readonly digests: Digests
+  readonly digests: Digests<Bank>
 }
 
 /** Most zeros that one section may be followed by in memory; real ones need less than a page. All of them are hashed, by bank. */
@@ -56,7 +56,11 @@ export function ukiExtends(
   return sections.flatMap((section) => sectionExtends(section.name, contentDigests(section, banks), banks))
 }
 
-function sectionExtends(name: MeasuredSectionName, content: Digests, banks: readonly HashAlgorithm[]): PcrExtend[] {
+function sectionExtends<Bank extends string>(
+  name: MeasuredSectionName,
+  content: Digests<Bank>,
+  banks: readonly Bank[],
+): PcrExtend<Bank>[] {
   return [
     { pcr: KERNEL_BOOT_PCR, digests: digestsOf(banks, Buffer.from(`${name}\0`)) },
     { pcr: KERNEL_BOOT_PCR, digests: content },
@@ -64,10 +68,10 @@ function sectionExtends(name: MeasuredSectionName, content: Digests, banks: read
 }
 
 /** The records of phase words, each hashed without a NUL. */
-export function phaseExtends(
+export function phaseExtends<Bank extends string>(
   phasePath: readonly string[],
-  banks: readonly HashAlgorithm[] = HASH_ALGORITHMS,
-): PcrExtend[] {
+  banks: readonly Bank[],
+): PcrExtend<Bank>[] {
   return phasePath.map((word) => ({ pcr: KERNEL_BOOT_PCR, digests: digestsOf(banks, Buffer.from(word)) }))
 }
 
@@ -78,20 +82,26 @@ export function phaseExtends(
  */
 export function calculatePcr11(sections: readonly MeasuredContent[], options: Pcr11Options = {}): Pcr11Value[] {
   const { banks = HASH_ALGORITHMS } = options
-  return pcr11Values(ukiExtends(sections, banks), { ...options, banks })
+  return pcr11Values(ukiExtends(sections, banks), banks, options.phasePaths)
 }
 
-/** The same from digests that were computed elsewhere, in the order in which the stub measures the sections. */
-export function pcr11OfDigests(sections: readonly SectionDigests[], options: Pcr11Options = {}): Pcr11Value[] {
-  const { banks = HASH_ALGORITHMS } = options
-  return pcr11Values(
-    sections.flatMap(({ name, digests }) => sectionExtends(name, digests, banks)),
-    { ...options, banks },
-  )
+/**
+ * The same from digests that were computed elsewhere, in the order in which the stub measures the sections. A bank may be
+ * any hash that node:crypto knows.
+ */
+export function pcr11OfDigests<Bank extends string>(
+  sections: readonly SectionDigests<Bank>[],
+  { banks, phasePaths }: { banks: readonly Bank[]; phasePaths?: Pcr11Options['phasePaths'] },
+): Pcr11Value<Bank>[] {
+  const records = sections.flatMap(({ name, digests }) => sectionExtends(name, digests, banks))
+  return pcr11Values(records, banks, phasePaths)
 }
 
-function pcr11Values(records: readonly PcrExtend[], options: Pcr11Options): Pcr11Value[] {
-  const { banks = HASH_ALGORITHMS, phasePaths = [[]] } = options
+function pcr11Values<Bank extends string>(
+  records: readonly PcrExtend<Bank>[],
+  banks: readonly Bank[],
+  phasePaths: readonly (readonly string[])[] = [[]],
+): Pcr11Value<Bank>[] {
   return banks.flatMap((bank) => {
     const afterStub = extendAll(bank, initialPcrValue(bank, KERNEL_BOOT_PCR), records)
     return phasePaths.map((phasePath) => {
@@ -101,7 +111,11 @@ function pcr11Values(records: readonly PcrExtend[], options: Pcr11Options): Pcr1
   })
 }
 
-function extendAll(bank: HashAlgorithm, start: Uint8Array, records: readonly PcrExtend[]): Uint8Array {
+function extendAll<Bank extends string>(
+  bank: Bank,
+  start: Uint8Array,
+  records: readonly PcrExtend<Bank>[],
+): Uint8Array {
   let value = start
   for (const { digests } of records) {
     const digest = digests.get(bank)

@@ -1,12 +1,12 @@
 import type { TcgEvent, TcgEventLog } from './event-log.ts'
 import { EV_NO_ACTION } from './event-types.ts'
-import { type Digests, type HashAlgorithm, hashAlgorithmFacts, hashOf } from './hash-algorithms.ts'
+import { type Digests, type HashAlgorithm, hashOf } from './hash-algorithms.ts'
 import { PCR_COUNT, type PcrBanks } from './pcr-values.ts'
 
 /** Anything that extends a PCR: a record of the firmware or the userspace log, or a predicted one. */
-export interface PcrExtend {
+export interface PcrExtend<Bank extends string = HashAlgorithm> {
   readonly pcr: number
-  readonly digests: Digests
+  readonly digests: Digests<Bank>
 }
 
 /** A value that cannot be computed, because a record has no digest for the bank. */
@@ -30,15 +30,15 @@ export interface ReplayOptions {
 }
 
 /** The value of a PCR before anything is extended: 17 to 22 are all ones until a dynamic launch, the rest zeros. */
-export function initialPcrValue(bank: HashAlgorithm, pcr: number, startupLocality = 0): Uint8Array {
-  const value = new Uint8Array(hashAlgorithmFacts(bank).digestBytes)
+export function initialPcrValue(bank: string, pcr: number, startupLocality = 0): Uint8Array {
+  const value = new Uint8Array((BOTH[bank]?.byteLength ?? 2 * hashOf(bank, new Uint8Array()).byteLength) / 2)
   if (pcr >= 17 && pcr <= 22) value.fill(0xff)
   if (pcr === 0) value[value.byteLength - 1] = startupLocality
   return value
 }
 
 /** Where a value and a digest are put together: filled and read in one go, so that one for each bank is enough. */
-const BOTH: Readonly<Record<HashAlgorithm, Uint8Array>> = {
+const BOTH: Readonly<Record<HashAlgorithm, Uint8Array>> & Readonly<Record<string, Uint8Array | undefined>> = {
   sha1: new Uint8Array(40),
   sha256: new Uint8Array(64),
   sha384: new Uint8Array(96),
@@ -46,9 +46,9 @@ const BOTH: Readonly<Record<HashAlgorithm, Uint8Array>> = {
 }
 
 /** `H(value ‖ digest)`, the only way in which a PCR changes. */
-export function extendPcr(bank: HashAlgorithm, value: Uint8Array, digest: Uint8Array): Uint8Array {
+export function extendPcr(bank: string, value: Uint8Array, digest: Uint8Array): Uint8Array {
   const both = BOTH[bank]
-  if (value.byteLength + digest.byteLength !== both.byteLength) {
+  if (value.byteLength + digest.byteLength !== both?.byteLength) {
     return hashOf(bank, Buffer.concat([value, digest]))
   }
   both.set(value, 0)

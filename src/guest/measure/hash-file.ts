@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { readSync } from 'node:fs'
-import type { HashAlgorithm } from '../../measure/index.ts'
 
 /** Small enough that a chunk is still in the processor's cache when the second bank hashes it. */
 const CHUNK_BYTES = 256 * 1024
@@ -8,7 +7,7 @@ const CHUNK_BYTES = 256 * 1024
 export interface HashedFile {
   /** How much was read: what the digests are of. */
   readonly bytes: number
-  readonly digests: ReadonlyMap<HashAlgorithm, Uint8Array>
+  readonly digests: ReadonlyMap<string, Uint8Array>
 }
 
 /**
@@ -17,7 +16,7 @@ export interface HashedFile {
  * @param isSeekable whether to read from the beginning wherever the descriptor stands, as several threads must that
  *   share it; what is no file, a pipe for example, is read on from where it stands
  */
-export function hashFile(descriptor: number, banks: readonly HashAlgorithm[], isSeekable: boolean): HashedFile {
+export function hashFile(descriptor: number, banks: readonly string[], isSeekable: boolean): HashedFile {
   const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
   const hashes = banks.map((bank) => createHash(bank))
   let bytes = 0

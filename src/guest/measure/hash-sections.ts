@@ -1,12 +1,14 @@
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import type { HashAlgorithm, MeasuredSectionName, SectionDigests } from '../../measure/index.ts'
+import type { MeasuredSectionName, SectionDigests } from '../../measure/index.ts'
 import { errnoText, ToolFailure } from '../tool-failure.ts'
 import { type HashedFile, hashFile } from './hash-file.ts'
 import { hashInThread } from './hash-thread.ts'
 
 /** What a bank costs, SHA-1 being 1, on processors with instructions for SHA-1 and SHA-256 but none for SHA-512. */
-const COSTS: Readonly<Record<HashAlgorithm, number>> = { sha1: 1, sha256: 1, sha384: 2, sha512: 2 }
+const COSTS: Readonly<Record<string, number>> = { sha1: 1, sha256: 1, sha384: 2, sha512: 2 }
+/** Those without instructions of their own. */
+const USUAL_COST = 2
 /** Below this much to hash, times its cost, a thread takes longer to start than it saves (10 ms). */
 const WORTH_A_THREAD = 16 * 1024 * 1024
 
@@ -18,8 +20,8 @@ const WORTH_A_THREAD = 16 * 1024 * 1024
  */
 export async function hashSections(
   sections: readonly (readonly [name: MeasuredSectionName, path: string])[],
-  banks: readonly HashAlgorithm[],
-): Promise<SectionDigests[]> {
+  banks: readonly string[],
+): Promise<SectionDigests<string>[]> {
   const opened: OpenSection[] = []
   try {
     for (const [name, path] of sections) opened.push(openSection(name, path))
@@ -75,7 +77,7 @@ function openSection(name: MeasuredSectionName, path: string): OpenSection {
   return { name, path, descriptor, isFile: facts.isFile(), size: facts.size }
 }
 
-function hashHere({ path, descriptor, isFile }: OpenSection, banks: readonly HashAlgorithm[]): HashedFile {
+function hashHere({ path, descriptor, isFile }: OpenSection, banks: readonly string[]): HashedFile {
   try {
     return hashFile(descriptor, banks, isFile)
   } catch (error) {
@@ -83,14 +85,14 @@ function hashHere({ path, descriptor, isFile }: OpenSection, banks: readonly Has
   }
 }
 
-function costOf(banks: readonly HashAlgorithm[]): number {
-  return banks.reduce((sum, bank) => sum + COSTS[bank], 0)
+function costOf(banks: readonly string[]): number {
+  return banks.reduce((sum, bank) => sum + (COSTS[bank] ?? USUAL_COST), 0)
 }
 
 /** The dearest bank first, each to whoever has least to do: the same time for all. */
-function deal(banks: readonly HashAlgorithm[], threads: number): HashAlgorithm[][] {
-  const shares = Array.from({ length: threads }, (): HashAlgorithm[] => [])
-  for (const bank of banks.toSorted((a, b) => COSTS[b] - COSTS[a])) {
+function deal(banks: readonly string[], threads: number): string[][] {
+  const shares = Array.from({ length: threads }, (): string[] => [])
+  for (const bank of banks.toSorted((a, b) => costOf([b]) - costOf([a]))) {
     const least = shares.toSorted((a, b) => costOf(a) - costOf(b))[0]
     least?.push(bank)
   }

@@ -1,14 +1,13 @@
 import { extname } from 'node:path'
 import { getAsset, isSea } from 'node:sea'
 import { SHARE_ENV, Worker } from 'node:worker_threads'
-import type { HashAlgorithm } from '../../measure/index.ts'
 import { errnoText, ToolFailure } from '../tool-failure.ts'
 import type { HashedFile } from './hash-file.ts'
 
 /** What a thread is given. */
 export interface HashWork {
   readonly files: readonly { readonly descriptor: number; readonly path: string }[]
-  readonly banks: readonly HashAlgorithm[]
+  readonly banks: readonly string[]
 }
 
 /** What it posts in the end. */

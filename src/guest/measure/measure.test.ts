@@ -1,10 +1,12 @@
+import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { runUnchecked } from '../../system/index.ts'
+import { quote, runUnchecked } from '../../system/index.ts'
 import { readyToolchain, type Toolchain } from '../../toolchain/index.ts'
+import { keptOutput } from '../tool-output.test-support.ts'
 import { measure } from './measure.ts'
 
 const toolchain = (await readyToolchain().catch(() => undefined)) as Toolchain
@@ -42,25 +44,25 @@ function argvOf(line: string): string[] {
     .map((word) => word.replace('@', `${directory}/`))
 }
 
-async function ours(argv: readonly string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> {
-  let stdout = ''
-  let stderr = ''
-  const output = {
-    isTerminal: false,
-    out: (text: string) => {
-      stdout += text
-    },
-    error: (text: string) => {
-      stderr += text
-    },
-  }
+async function ours(argv: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+  const { output, kept } = keptOutput(environment)
   const exitCode = await measure(argv, output, 'systemd 262\n')
+  return { exitCode, ...kept }
+}
+
+async function original(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const { exitCode, stdout, stderr } = await runUnchecked(toolchain.command([ORIGINAL, ...argv], { env }))
   return { exitCode, stdout, stderr }
 }
 
-async function original(argv: readonly string[]) {
-  const { exitCode, stdout, stderr } = await runUnchecked(toolchain.command([ORIGINAL, ...argv]))
-  return { exitCode, stdout, stderr }
+/** All that a command writes on a terminal. */
+async function onTerminal(argv: readonly string[]): Promise<string> {
+  const command = argv.map(quote).join(' ')
+  const shown = await runUnchecked({
+    argv: ['script', '--quiet', '--flush', '--command', command, '/dev/null'],
+    env: { TERM: 'xterm', COLORTERM: '', SYSTEMD_COLORS: '' },
+  })
+  return shown.stdout
 }
 
 const SECTIONS = 'linux osrel cmdline initrd ucode splash dtb dtbauto uname sbat pcrpkey profile hwids efifw'.split(' ')
@@ -73,6 +75,9 @@ describe.skipIf(toolchain === undefined)('measure() (needs the tools: ./bootwrig
     'calculate --linux=@linux --phase=: --phase=b --phase=a: --phase=b --json=off',
     'calculate --linux=@linux --phase=',
     'calculate --linux=@empty --bank=sha1',
+    'calculate --linux=@linux --bank=sm3 --bank=sha3-256 --bank=md5 --bank=sha512 --bank=sha1 --bank=blake2s256',
+    'calculate --linux=@linux --json=short --bank=SHA3-512 --bank=sha224 --bank=rmd160 --bank=sha512-256 --bank=md5-sha1',
+    'calculate --linux=@linux --phase=: --bank=SHA2-256 --bank=RSA-SM3 --bank=sha-1 --bank=ssl3-md5 --bank=blake2b512',
     'calculate --linux=@linux --linux=@other --bank=sha256',
     'calculate --li @linux --bank sha1',
     `calculate ${SECTIONS.map((name) => `--${name}=@other`).join(' ')}`,
@@ -103,9 +108,21 @@ describe.skipIf(toolchain === undefined)('measure() (needs the tools: ./bootwrig
     'calculate -x',
     'calculate --bank=',
     'calculate --linux=@linux --bank=md6',
+    'calculate --linux=@linux --bank=sha512/256',
+    'calculate --linux=@linux --bank=id-sha3-256',
+    'sign --linux=@linux --private-key=@rsa.pem --bank=sha3-256',
+    'policy-digest --linux=@linux --bank=sm3',
     'calculate --no-pager=1',
     'calculate --current --linux=@linux',
     'calculate --append=@linux --linux=@linux',
+    'calculate --append=@linux',
+    'calculate --append=@linux --current',
+    'policy-digest --append=@linux',
+    'policy-digest --append=@nosuch --linux=@linux',
+    'sign --append=@linux',
+    'sign --append=@linux --linux=@linux',
+    'sign',
+    'policy-digest',
     'calculate extra',
     '-- calculate --linux=@linux',
     'foo',
@@ -128,11 +145,49 @@ describe.skipIf(toolchain === undefined)('measure() (needs the tools: ./bootwrig
     expect((await ours(argvOf(line))).exitCode).toBe(1)
   })
 
+  it.for(['16', '256', '24bit', 'yes', 'no', 'auto-256', 'x'])(
+    'has the same colours with SYSTEMD_COLORS=%s',
+    async (colors) => {
+      const environment = { SYSTEMD_COLORS: colors, TERM: 'xterm' }
+      for (const line of [
+        'calculate --linux=@linux --bank=sha1',
+        'calculate --linux=@linux --bank=sha1 --json=short',
+        'sign --linux=@linux --private-key=@loose.pem --bank=sha1 --policyref=@"\\ --json=pretty',
+        'sign --linux=@linux --private-key=@rsa.pem --bank=sha1 --phase=: --json=off',
+        'sign --linux=@linux --private-key=@rsa.pem --bank=sha1 --phase=:',
+        'calculate --linux=@linux --bank=sha1 -j',
+        'calculate',
+      ]) {
+        expect(await ours(argvOf(line), environment)).toEqual(await original(argvOf(line), environment))
+      }
+    },
+  )
+
+  it.skipIf(spawnSync('script', ['--version']).status !== 0)('looks the same on a terminal', async () => {
+    const main = [process.execPath, join(import.meta.dirname, '../main.ts'), 'systemd-measure']
+    for (const line of [
+      'calculate --linux=@linux --bank=sha1',
+      'calculate --linux=@linux --bank=sha1 -j',
+      'sign --linux=@linux --private-key=@loose.pem --bank=sha1 --phase=:',
+      'calculate --append=@linux',
+    ]) {
+      const shown = await onTerminal([...main, ...argvOf(line)])
+      expect(shown).toContain('\x1b[')
+      expect(shown).toBe(await onTerminal(toolchain.command([ORIGINAL, ...argvOf(line)]).argv))
+    }
+  })
+
   it('appends as the original does, each signature once', async () => {
     const first = await original(argvOf('sign --linux=@linux --private-key=@rsa.pem --bank=sha1'))
     await writeFile(join(directory, 'signatures'), first.stdout)
     for (const more of ['--bank=sha256', '--bank=sha1', '--bank=sha1 --phase=x', '--bank=sha1 --policyref=x']) {
       const line = `sign --linux=@linux --private-key=@rsa.pem --append=@signatures ${more}`
+      expect(await ours(argvOf(line))).toEqual(await original(argvOf(line)))
+    }
+    const digests = await original(argvOf('policy-digest --linux=@linux --bank=sha1'))
+    await writeFile(join(directory, 'digests'), digests.stdout)
+    for (const more of ['--bank=sha1', '--bank=sha512 --public-key=@rsa.pub']) {
+      const line = `policy-digest --linux=@linux --append=@digests ${more}`
       expect(await ours(argvOf(line))).toEqual(await original(argvOf(line)))
     }
   })

@@ -11,8 +11,11 @@ import {
   signedContent,
   signPolicy,
 } from '../../measure/index.ts'
+import { colored } from '../colors.ts'
 import { formatJson } from '../json-format.ts'
 import { errnoText, ToolFailure } from '../tool-failure.ts'
+import type { ToolOutput } from '../tool-output.ts'
+import { policyBank } from './banks.ts'
 import { hashSections } from './hash-sections.ts'
 import { HELP } from './help.ts'
 import { readCertificateKey, readPrivateKey, readPublicKey, type Signer } from './keys.ts'
@@ -20,17 +23,10 @@ import { opensslCertificateKey, opensslSigner } from './openssl.ts'
 import { type MeasureOptions, parseMeasureOptions } from './options.ts'
 import { currentValues, readStatus } from './tpm-files.ts'
 
-/** Where a guest tool writes. */
-export interface ToolOutput {
-  readonly isTerminal: boolean
-  out(text: string): void
-  error(text: string): void
-}
-
 /** Drop-in for systemd-measure(1) of systemd 262. Returns the exit status. */
 export async function measure(argv: readonly string[], output: ToolOutput, version: string): Promise<number> {
   try {
-    const options = parseMeasureOptions('systemd-measure', argv, output.isTerminal)
+    const options = parseMeasureOptions('systemd-measure', argv)
     switch (options.verb) {
       case 'help':
         output.out(HELP)
@@ -45,16 +41,14 @@ export async function measure(argv: readonly string[], output: ToolOutput, versi
         await calculate(options, output)
         break
       case 'sign':
-        await sign(options, output)
-        break
       case 'policy-digest':
-        printJson(policies(await valuesOf(options), options, output), options, output)
+        await sign(options, output)
         break
     }
     return 0
   } catch (error) {
     if (!(error instanceof ToolFailure)) throw error
-    output.error(`${error.message}\n`)
+    output.log('error', error.message)
     return 1
   }
 }
@@ -63,7 +57,7 @@ function status(options: MeasureOptions, output: ToolOutput): void {
   const banks = readStatus(options.banks)
   if (options.json !== undefined && options.json !== 'off') {
     const json = banks.map(({ bank, pcrs }) => [bank, pcrs.map(({ pcr, hash }) => ({ pcr, hash }))])
-    output.out(`${formatJson(Object.fromEntries(json), options.json)}\n`)
+    output.out(`${formatJson(Object.fromEntries(json), options.json, output)}\n`)
     return
   }
   const [first] = banks
@@ -73,12 +67,16 @@ function status(options: MeasureOptions, output: ToolOutput): void {
       return hash === undefined ? [] : [{ bank, hash }]
     })
     const isUnset = values.every(({ hash }) => /^0*$/.test(hash))
-    output.error(`# PCR[${pcr}] ${title}${isUnset ? ' (NOT SET!)' : ''}\n`)
+    heading(`# PCR[${pcr}] ${title}${isUnset ? ' (NOT SET!)' : ''}`, output)
     for (const { bank, hash } of values) output.out(`${pcr}:${bank}=${hash}\n`)
   }
 }
 
 async function calculate(options: MeasureOptions, output: ToolOutput): Promise<void> {
+  checkSource(options)
+  if (options.append !== undefined) {
+    throw new ToolFailure("The --append= switch is only supported for 'sign', not 'calculate'.")
+  }
   const values = await valuesOf(options)
   if (options.json !== undefined && options.json !== 'off') {
     const json = byBank(values, ({ phasePath, value }) => ({
@@ -86,26 +84,33 @@ async function calculate(options: MeasureOptions, output: ToolOutput): Promise<v
       pcr: KERNEL_BOOT_PCR,
       hash: value,
     }))
-    output.out(`${formatJson(json, options.json)}\n`)
+    output.out(`${formatJson(json, options.json, output)}\n`)
     return
   }
   let shown: string | undefined
   for (const { bank, phasePath, value } of byPhase(values)) {
     const phase = phasePath.join(':')
-    if (phase !== shown) output.error(`# PCR[${KERNEL_BOOT_PCR}] Phase <${phase === '' ? ':' : phase}>\n`)
+    if (phase !== shown) heading(`# PCR[${KERNEL_BOOT_PCR}] Phase <${phase === '' ? ':' : phase}>`, output)
     shown = phase
     output.out(`${KERNEL_BOOT_PCR}:${bank}=${value}\n`)
   }
 }
 
+/** Beside the values, which are all that a pipe gets. */
+function heading(line: string, { colors, error }: ToolOutput): void {
+  error(`${colored(line, 'grey', colors)}\n`)
+}
+
 /** Phase by phase, as the text form has them. */
-function byPhase(values: readonly Pcr11Value[]): Pcr11Value[] {
+function byPhase(values: readonly Pcr11Value<string>[]): Pcr11Value<string>[] {
   const phases = [...new Set(values.map(({ phasePath }) => phasePath.join(':')))]
   return phases.flatMap((phase) => values.filter(({ phasePath }) => phasePath.join(':') === phase))
 }
 
+/** `policy-digest` is this without a signature: somebody else makes it. */
 async function sign(options: MeasureOptions, output: ToolOutput): Promise<void> {
-  if (options.privateKey === undefined) {
+  checkSource(options)
+  if (options.verb === 'sign' && options.privateKey === undefined) {
     throw new ToolFailure('No private key specified, use --private-key=.')
   }
   const before = options.append === undefined ? {} : readSignatures(options.append)
@@ -119,7 +124,7 @@ async function sign(options: MeasureOptions, output: ToolOutput): Promise<void> 
 }
 
 function policies(
-  values: readonly Pcr11Value[],
+  values: readonly Pcr11Value<string>[],
   options: MeasureOptions,
   output: ToolOutput,
 ): Record<string, object[]> {
@@ -127,7 +132,7 @@ function policies(
   const publicKey = publicKeyOf(options, signer)
   const fingerprint = publicKey === undefined ? undefined : keyFingerprint(publicKey)
   return byBank(values, ({ bank, value }) => {
-    const policy = policyPcr(bank, new Map([[KERNEL_BOOT_PCR, value]]))
+    const policy = policyPcr(policyBank(bank), new Map([[KERNEL_BOOT_PCR, value]]))
     const content = signedContent(policy, options.policyRef)
     return {
       pcrs: [KERNEL_BOOT_PCR],
@@ -143,7 +148,7 @@ function policies(
 function signerOf({ privateKey, privateKeySource }: MeasureOptions, output: ToolOutput): Signer | undefined {
   if (privateKey === undefined) return undefined
   if (privateKeySource !== 'file') return opensslSigner(privateKey, privateKeySource)
-  const key = readPrivateKey(privateKey, (text) => output.error(`${text}\n`))
+  const key = readPrivateKey(privateKey, (text) => output.log('warning', text))
   return { sign: (content) => signPolicy(content, key), publicKey: () => createPublicKey(key) }
 }
 
@@ -159,13 +164,15 @@ function publicKeyOf(options: MeasureOptions, signer: Signer | undefined): KeyOb
   return options.verb === 'sign' ? signer?.publicKey() : undefined
 }
 
-async function valuesOf(options: MeasureOptions): Promise<Pcr11Value[]> {
+function checkSource({ isCurrent, sections }: MeasureOptions): void {
+  if (isCurrent || sections.has('.linux')) return
+  throw new ToolFailure('Either --linux= or --current must be specified, refusing.')
+}
+
+async function valuesOf(options: MeasureOptions): Promise<Pcr11Value<string>[]> {
   const phasePaths = options.phasePaths ?? DEFAULT_PHASE_PATHS
   const { banks } = options
   if (options.isCurrent) return currentValues(banks, phasePaths)
-  if (!options.sections.has('.linux')) {
-    throw new ToolFailure('Either --linux= or --current must be specified, refusing.')
-  }
   const files = MEASURED_SECTIONS.flatMap((name) => {
     const path = options.sections.get(name)
     return path === undefined ? [] : [[name, path] as const]
@@ -195,7 +202,7 @@ function canonical(entry: object): string {
   return JSON.stringify(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-function byBank<T>(values: readonly Pcr11Value[], make: (value: Pcr11Value) => T): Record<string, T[]> {
+function byBank<T>(values: readonly Pcr11Value<string>[], make: (value: Pcr11Value<string>) => T): Record<string, T[]> {
   const banks: Record<string, T[]> = {}
   for (const value of values) {
     banks[value.bank] ??= []
@@ -206,6 +213,5 @@ function byBank<T>(values: readonly Pcr11Value[], make: (value: Pcr11Value) => T
 
 function printJson(json: object, { json: format }: MeasureOptions, output: ToolOutput): void {
   // These verbs print JSON even where it was asked not to be; then nothing ends the line.
-  const usual = output.isTerminal ? 'pretty' : 'short'
-  output.out(`${formatJson(json, format ?? usual)}${format === 'off' ? '' : '\n'}`)
+  output.out(`${formatJson(json, format ?? 'auto', output)}${format === 'off' ? '' : '\n'}`)
 }

@@ -1,14 +1,10 @@
 import { resolve } from 'node:path'
-import {
-  HASH_ALGORITHMS,
-  type HashAlgorithm,
-  MEASURED_SECTIONS,
-  type MeasuredSectionName,
-} from '../../measure/index.ts'
+import { MEASURED_SECTIONS, type MeasuredSectionName } from '../../measure/index.ts'
 import { closest } from '../closest.ts'
 import { type OptionSpec, parseArguments } from '../getopt.ts'
 import type { JsonFormat } from '../json-format.ts'
 import { ToolFailure } from '../tool-failure.ts'
+import { bankNamed, sortedBanks } from './banks.ts'
 
 export const VERBS = ['help', 'status', 'calculate', 'sign', 'policy-digest'] as const
 export type Verb = (typeof VERBS)[number] | 'version'
@@ -19,8 +15,8 @@ export interface MeasureOptions {
   /** Files by section. */
   readonly sections: ReadonlyMap<MeasuredSectionName, string>
   readonly isCurrent: boolean
-  /** Sorted, without duplicates; all when none was given. */
-  readonly banks: readonly HashAlgorithm[]
+  /** Sorted, without duplicates; the four usual ones when none was given. */
+  readonly banks: readonly string[]
   /** Sorted, without duplicates; undefined when none was given. */
   readonly phasePaths: readonly (readonly string[])[] | undefined
   /** Undefined when nothing was said of it. */
@@ -57,10 +53,10 @@ const SPECS: readonly OptionSpec[] = [
 ]
 
 /** Reads the command line; rejects with the original's words. */
-export function parseMeasureOptions(program: string, argv: readonly string[], isTerminal: boolean): MeasureOptions {
+export function parseMeasureOptions(program: string, argv: readonly string[]): MeasureOptions {
   const { options, words } = parseArguments(program, SPECS, argv)
   const sections = new Map<MeasuredSectionName, string>()
-  const banks = new Set<HashAlgorithm>()
+  const banks = new Set<string>()
   const phases: string[] = []
   const last = new Map<string, string>()
   let json: JsonFormat | undefined
@@ -72,7 +68,7 @@ export function parseMeasureOptions(program: string, argv: readonly string[], is
     } else if (name === 'bank') banks.add(bankNamed(value))
     else if (name === 'phase') phases.push(value)
     else if (name === 'json') json = jsonFormat(value)
-    else if (name === 'j') json = isTerminal ? 'pretty' : 'short'
+    else if (name === 'j') json = 'auto'
     else last.set(name, value)
     // They end the program where they stand, whatever follows.
     if (name === 'help' || name === 'version') break
@@ -86,9 +82,6 @@ export function parseMeasureOptions(program: string, argv: readonly string[], is
     return value === undefined || value === '' ? undefined : resolve(value)
   }
   const verb = last.has('help') ? 'help' : last.has('version') ? 'version' : verbOf(words)
-  if (last.has('append') && verb !== 'sign' && verb !== 'help' && verb !== 'version') {
-    throw new ToolFailure(`The --append= switch is only supported for 'sign', not '${verb}'.`)
-  }
   const sourceOf = (name: string): string => {
     const source = last.get(`${name}-source`) ?? 'file'
     if (source === 'file' || /^(?:provider|engine):./.test(source)) return source
@@ -103,7 +96,7 @@ export function parseMeasureOptions(program: string, argv: readonly string[], is
     verb,
     sections,
     isCurrent,
-    banks: banks.size === 0 ? HASH_ALGORITHMS : HASH_ALGORITHMS.filter((bank) => banks.has(bank)),
+    banks: sortedBanks(banks),
     phasePaths: phases.length === 0 ? undefined : phasePaths(phases),
     json,
     policyRef: last.get('policyref') || undefined,
@@ -125,12 +118,6 @@ function verbOf(words: readonly string[]): Verb {
   }
   if (more.length > 0) throw new ToolFailure('Too many arguments.')
   return verb
-}
-
-function bankNamed(name: string): HashAlgorithm {
-  const bank = HASH_ALGORITHMS.find((known) => known === name.toLowerCase())
-  if (bank === undefined) throw new ToolFailure(`Unknown bank '${name}', refusing.`)
-  return bank
 }
 
 function jsonFormat(text: string): JsonFormat {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { extendPcr, type HashAlgorithm, KERNEL_BOOT_PCR, type Pcr11Value, phaseExtends } from '../../measure/index.ts'
+import { extendPcr, KERNEL_BOOT_PCR, type Pcr11Value, phaseExtends } from '../../measure/index.ts'
 import { errnoText, ToolFailure } from '../tool-failure.ts'
 
 const TPM = '/sys/class/tpm/tpm0'
@@ -12,12 +12,12 @@ const RELEVANT = [
 ] as const
 
 export interface BankStatus {
-  readonly bank: HashAlgorithm
+  readonly bank: string
   readonly pcrs: readonly { readonly pcr: number; readonly title: string; readonly hash: string }[]
 }
 
 /** Those PCRs in the banks that the TPM has. */
-export function readStatus(banks: readonly HashAlgorithm[]): BankStatus[] {
+export function readStatus(banks: readonly string[]): BankStatus[] {
   if (readPcr('sha256', KERNEL_BOOT_PCR) === undefined && banks.every((bank) => readPcr(bank, 11) === undefined)) {
     throw new ToolFailure('Sorry, system lacks full TPM2 support.')
   }
@@ -32,9 +32,9 @@ export function readStatus(banks: readonly HashAlgorithm[]): BankStatus[] {
 
 /** PCR 11 as it is now, and as it will be after each phase path. */
 export function currentValues(
-  banks: readonly HashAlgorithm[],
+  banks: readonly string[],
   phasePaths: readonly (readonly string[])[],
-): Pcr11Value[] {
+): Pcr11Value<string>[] {
   return banks.flatMap((bank) => {
     const path = pcrPath(bank, KERNEL_BOOT_PCR)
     let now: Buffer
@@ -53,7 +53,7 @@ export function currentValues(
   })
 }
 
-function readPcr(bank: HashAlgorithm, pcr: number): string | undefined {
+function readPcr(bank: string, pcr: number): string | undefined {
   try {
     return readFileSync(pcrPath(bank, pcr), 'latin1').trim().toLowerCase()
   } catch {
@@ -61,6 +61,6 @@ function readPcr(bank: HashAlgorithm, pcr: number): string | undefined {
   }
 }
 
-function pcrPath(bank: HashAlgorithm, pcr: number): string {
+function pcrPath(bank: string, pcr: number): string {
   return `${TPM}/pcr-${bank}/${pcr}`
 }

@@ -1,0 +1,49 @@
+import { type ColorMode, colored, colorMode } from './colors.ts'
+
+/** Where a guest tool writes. */
+export interface ToolOutput {
+  /** Both standard output and standard error. */
+  readonly isTerminal: boolean
+  readonly colors: ColorMode
+  out(text: string): void
+  error(text: string): void
+  /** A line of a log: on a terminal it may have a colour. */
+  log(level: 'error' | 'warning' | 'info', line: string): void
+}
+
+/** What a tool is asked in, and where its output goes. */
+export interface ToolStreams {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly isOutTerminal: boolean
+  readonly isErrorTerminal: boolean
+  out(text: string): void
+  error(text: string): void
+}
+
+/** As systemd's tools write: a log to a terminal has the ends of lines of one that is in raw mode. */
+export function toolOutput(streams: ToolStreams): ToolOutput {
+  const isTerminal = streams.isOutTerminal && streams.isErrorTerminal
+  const colors = colorMode(streams.environment, isTerminal)
+  const end = streams.isErrorTerminal ? '\r\n' : '\n'
+  return {
+    isTerminal,
+    colors,
+    out: (text) => streams.out(text),
+    error: (text) => streams.error(text),
+    log(level, line) {
+      if (level === 'info') streams.error(`${line}${end}`)
+      else streams.error(`${colored(line, level === 'error' ? 'highlightRed' : 'highlightYellow', colors)}${end}`)
+    },
+  }
+}
+
+/** Of this process. */
+export function processOutput(): ToolOutput {
+  return toolOutput({
+    environment: process.env,
+    isOutTerminal: process.stdout.isTTY === true,
+    isErrorTerminal: process.stderr.isTTY === true,
+    out: (text) => void process.stdout.write(text),
+    error: (text) => void process.stderr.write(text),
+  })
+}
