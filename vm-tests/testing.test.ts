@@ -52,6 +52,18 @@ describe('a test with machines', () => {
     expect(machine.cloud?.instance.current.hostname).toBe('web-1')
   })
 
+  test('has a cloud, what that has for it, and Secure Boot', async ({ boot }) => {
+    const userData = JSON.stringify({ 'systemd.credentials': [{ name: 'motto', text: 'from the cloud' }] })
+    await using machine = await boot('cloud', {
+      cloud: aws({ userData, hostname: 'web-1' }),
+      firmware: 'secure-boot',
+    })
+    await machine.unitActive('multi-user.target')
+    expect(await machine.run(['systemd-imds', '--well-known=hostname'])).toPrint('web-1')
+    expect(await machine.run(['cat', '/run/credstore/motto'])).toPrint('from the cloud')
+    await expect(machine).toMeasureAsPredicted()
+  })
+
   test('sees a refusal in the time that it takes', async ({ boot }) => {
     await using machine = await boot('minimal', {
       from: 'cold',

@@ -11,7 +11,7 @@ import {
 } from '../attest/index.ts'
 import { firmwareNamed, machine, reapStateDirectories } from '../machine/index.ts'
 import { PCR_COUNT, predictPcrs } from '../measure/index.ts'
-import { calibrate, importsUserData, openScene, predictMachine } from '../scene/index.ts'
+import { calibrate, importedUserData, openScene, predictMachine } from '../scene/index.ts'
 import { Cache, cacheDirectory } from '../toolchain/index.ts'
 import type { PcrBank } from '../tpm/index.ts'
 import { machineStates, makeRunDirectory, verifiedMachine } from '../verify/index.ts'
@@ -67,9 +67,8 @@ export async function attestMachine(
   progress.update('calibrate', '')
   const calibration = await calibrate(spec, context, cache, signal)
   progress.update('predict', '')
-  const userData = instance?.instance.userData
-  const isImported = userData !== undefined && (await importsUserData(image.ukiPath))
-  const predicted = await predictMachine(spec, { toolchain, calibration, ...(isImported ? { userData } : {}) })
+  const imported = await importedUserData(image, instance?.instance.userData)
+  const predicted = await predictMachine(spec, { toolchain, calibration, ...imported })
   progress.update('boot', '')
   await using running = await machine(spec, context).start({ signal })
   try {

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { Command } from 'commander'
 import { firmwareNamed, PrivateNetwork } from '../machine/index.ts'
 import { HASH_ALGORITHMS, type HashAlgorithm, parseHashAlgorithm } from '../measure/index.ts'
-import { calibrate, importsUserData, predictMachine } from '../scene/index.ts'
+import { calibrate, importedUserData, predictMachine } from '../scene/index.ts'
 import { Cache, cacheDirectory } from '../toolchain/index.ts'
 import { machineStates, verifiedMachine } from '../verify/index.ts'
 import { buildImage, checkNames, cloudOption } from './image-steps.ts'
@@ -99,9 +99,8 @@ async function predict(name: string, options: PredictOptions, signal: AbortSigna
     const context = { toolchain, network, stateParent, name: basename(directory) }
     const calibration = await calibrate(spec, context, new Cache(), signal)
     progress.update('predict', '')
-    const userData = instance?.instance.userData
-    const isImported = userData !== undefined && (await importsUserData(image.ukiPath))
-    const predicted = await predictMachine(spec, { toolchain, calibration, ...(isImported ? { userData } : {}) })
+    const imported = await importedUserData(image, instance?.instance.userData)
+    const predicted = await predictMachine(spec, { toolchain, calibration, ...imported })
     progress.finish()
     const { version, identity } = image
     const shown = { image: { name, version, identity }, firmware: options.firmware, cloud, banks, ...predicted }

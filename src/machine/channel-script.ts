@@ -29,6 +29,8 @@ exec 3<>"$port" || exit 1
 /** Serves descriptor 3. */
 export const SERVE = `
 umask 077
+# Debian and upstream keep systemd-imds and its like out of the way of users: here nobody else is.
+export PATH="$PATH:/usr/lib/systemd"
 d=\${BOOTWRIGHT_CHANNEL_DIRECTORY:-/run/bootwright}
 nl='
 '

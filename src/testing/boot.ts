@@ -96,7 +96,7 @@ async function start(image: string, options: BootOptions, context: BootContext):
   await using surroundings = await surround(spec, cloud, options.network, context)
   const predict = predictor({
     spec,
-    ukiPath: built.ukiPath,
+    image: built,
     place: surroundings.place,
     cache: settings.cache,
     userData: surroundings.userData,

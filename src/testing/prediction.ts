@@ -1,7 +1,8 @@
 import { join } from 'node:path'
+import type { BuiltImage } from '../image/index.ts'
 import type { MachineContext, MachineSpec, RunningMachine } from '../machine/index.ts'
 import type { PredictedEvent } from '../measure/index.ts'
-import { calibrate, importsUserData, predictMachine } from '../scene/index.ts'
+import { calibrate, importedUserData, predictMachine } from '../scene/index.ts'
 import type { Cache } from '../toolchain/index.ts'
 
 /** What a machine has to measure in the boot that it is in. Takes seconds the first time: most tests never ask. */
@@ -10,7 +11,7 @@ export type Predictor = (running: RunningMachine) => Promise<readonly PredictedE
 export interface PredictorParts {
   /** The machine as its firmware was started: a fork may have become somebody else since. */
   readonly spec: MachineSpec
-  readonly ukiPath: string
+  readonly image: Pick<BuiltImage, 'manifestPath'>
   readonly place: MachineContext
   readonly cache: Cache
   /** What its cloud has for the instance now. */
@@ -19,16 +20,14 @@ export interface PredictorParts {
 }
 
 /** Nothing of the running machine is looked at but, from its second boot on, the variables that the first one has left. */
-export function predictor({ spec, ukiPath, place, cache, userData, signal }: PredictorParts): Predictor {
+export function predictor({ spec, image, place, cache, userData, signal }: PredictorParts): Predictor {
   return async (running) => {
     const calibration = await calibrate(spec, place, cache, signal)
-    const data = userData()
-    const isImported = data !== undefined && (await importsUserData(ukiPath))
     const isFirst = (await running.observedBoot()).ordinal === 1
     const { events } = await predictMachine(spec, {
       toolchain: place.toolchain,
       calibration,
-      ...(isImported ? { userData: data } : {}),
+      ...(await importedUserData(image, userData())),
       ...(isFirst ? {} : { variablesPath: join(running.directory, 'variables.fd') }),
     })
     return events

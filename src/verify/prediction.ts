@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { parsePe } from '../formats/index.ts'
+import type { BuiltImage } from '../image/index.ts'
 import type { MachineSpec } from '../machine/index.ts'
 import {
   type Calibration,
@@ -10,7 +11,7 @@ import {
   READY_PHASE_PATH,
   ukiProfile,
 } from '../measure/index.ts'
-import { importsUserData, predictMachine } from '../scene/index.ts'
+import { importedUserData, predictMachine } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
 
@@ -28,7 +29,7 @@ export interface Prediction {
 
 /** What the prediction is made from. Nothing of a running system is looked at. */
 export interface PredictionInput {
-  readonly ukiPath: string
+  readonly image: Pick<BuiltImage, 'ukiPath' | 'manifestPath'>
   /** With the disk that is expected, whatever the machine then starts from. */
   readonly spec: MachineSpec
   readonly toolchain: Toolchain
@@ -38,13 +39,13 @@ export interface PredictionInput {
 }
 
 export async function predict(input: PredictionInput): Promise<Prediction> {
-  const { ukiPath, spec, toolchain, calibration, userData } = input
-  const uki = await predictUki(ukiPath, spec.tpm === 'absent' ? [] : spec.tpm.banks)
-  const isImported = userData !== undefined && (await importsUserData(ukiPath))
+  const { image, spec, toolchain, calibration, userData } = input
+  const uki = await predictUki(image.ukiPath, spec.tpm === 'absent' ? [] : spec.tpm.banks)
+  const imported = await importedUserData(image, userData)
   const { events, refusal } = await predictMachine(spec, {
     toolchain,
     calibration,
-    ...(isImported ? { userData } : {}),
+    ...imported,
   })
   return { ...uki, events, ...(refusal === undefined ? {} : { refusal }) }
 }

@@ -20,6 +20,8 @@ import { verifiedMachine } from './verified-machine.ts'
 export interface CheckedImage extends MachineImage {
   readonly identity: string
   readonly ukiPath: string
+  /** mkosi's list of its packages. */
+  readonly manifestPath: string | undefined
 }
 
 export interface VerifyOptions {
@@ -94,7 +96,7 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
   const calibration = await step('calibrate', () => calibrate(spec, context, options.cache, options.signal))
   const prediction = await step('predict', () =>
     predict({
-      ukiPath: options.image.ukiPath,
+      image: options.image,
       spec: { ...spec, image: options.image },
       toolchain: options.toolchain,
       calibration,

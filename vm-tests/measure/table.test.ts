@@ -3,7 +3,7 @@ import { copyFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe } from 'vitest'
 import { firmwareNamed, type MachineSpec, machine } from '../../src/machine/index.ts'
-import { importsUserData, openScene } from '../../src/scene/index.ts'
+import { importedUserData, openScene } from '../../src/scene/index.ts'
 import { run } from '../../src/system/index.ts'
 import { expect, test } from '../../src/testing/vitest.ts'
 import { Cache } from '../../src/toolchain/index.ts'
@@ -48,8 +48,7 @@ describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')('every event is as pred
         ...(hasExtras ? { credentials: { 'some.credential': 'with a value' }, kernelCommandLineExtra: ['quiet'] } : {}),
       },
     })
-    const userData = (await importsUserData(built.ukiPath)) ? instance?.instance.userData : undefined
-    const more = userData === undefined ? {} : { userData }
+    const more = await importedUserData(built, instance?.instance.userData)
     const predict = await predictorFor(spec)
     const expected = await predict(spec, more)
 
