@@ -67,7 +67,7 @@ export async function attestMachine(
   progress.update('calibrate', '')
   const calibration = await calibrate(spec, context, cache, signal)
   progress.update('predict', '')
-  const imported = await importedUserData(image, instance?.instance.userData)
+  const imported = await importedUserData(image, instance?.userData)
   const predicted = await predictMachine(spec, { toolchain, calibration, ...imported })
   progress.update('boot', '')
   await using running = await machine(spec, context).start({ signal })

@@ -99,7 +99,7 @@ async function predict(name: string, options: PredictOptions, signal: AbortSigna
     const context = { toolchain, network, stateParent, name: basename(directory) }
     const calibration = await calibrate(spec, context, new Cache(), signal)
     progress.update('predict', '')
-    const imported = await importedUserData(image, instance?.instance.userData)
+    const imported = await importedUserData(image, instance?.userData)
     const predicted = await predictMachine(spec, { toolchain, calibration, ...imported })
     progress.finish()
     const { version, identity } = image

@@ -1,4 +1,7 @@
+import { verify, X509Certificate } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import { PLAIN, signer } from './ask.test-support.ts'
+import { identitySignerName } from './aws/documents.ts'
 import { awsInstance } from './aws/instance.ts'
 import { aws } from './aws.ts'
 import { type HeaderLines, headerValue, type MetadataRequest } from './provider.ts'
@@ -29,7 +32,7 @@ function ask(
   path: string,
   { headers = [], instance = v1, nowMs = START }: { headers?: HeaderLines; instance?: typeof v1; nowMs?: number } = {},
 ): { status: number; text: string; type: string | undefined; headers: HeaderLines; hopLimit: number | undefined } {
-  const response = aws.answer(request(method, path, headers), instance, nowMs)
+  const response = aws.answer(request(method, path, headers), instance, nowMs, PLAIN)
   const text = Buffer.from(response.body).toString()
   const type = headerValue(response.headers, 'content-type')
   return { status: response.status, text, type, headers: response.headers, hopLimit: response.hopLimit }
@@ -241,7 +244,7 @@ describe('the tree', () => {
 
   it('gives user data as it is, whatever the bytes', () => {
     const userData = Uint8Array.from({ length: 256 }, (_, index) => index)
-    const response = aws.answer(request('GET', '/latest/user-data'), { ...v1, userData }, START)
+    const response = aws.answer(request('GET', '/latest/user-data'), { ...v1, userData }, START, PLAIN)
     expect(Buffer.from(response.body)).toEqual(Buffer.from(userData))
     expect(headerValue(response.headers, 'content-type')).toBe('application/octet-stream')
   })
@@ -269,6 +272,22 @@ describe('documents', () => {
       kernelId: null,
       version: '2017-09-30',
     })
+  })
+
+  it('prove it with three signatures', () => {
+    const path = '/latest/dynamic/instance-identity'
+    const document = Buffer.from(get(`${path}/document`))
+    expect(get(`${path}/`)).toBe('document\npkcs7\nrsa2048\nsignature')
+    const rsa = new X509Certificate(signer.identity(identitySignerName(v1)).certificate)
+    const signature = Buffer.from(get(`${path}/signature`), 'base64')
+    expect(verify('sha256', document, rsa.publicKey, signature)).toBe(true)
+    for (const name of ['pkcs7', 'rsa2048']) {
+      const cms = Buffer.from(get(`${path}/${name}`), 'base64')
+      expect(cms.includes(document), name).toBe(true)
+      const kind = name === 'pkcs7' ? 'dsa' : 'rsa'
+      expect(cms.includes(signer.identity(identitySignerName(v1), kind).certificate), name).toBe(true)
+    }
+    expect(get(`${path}/rsa2048`)).toBe(get(`${path}/rsa2048`))
   })
 
   it('credentials are new each hour, live for six, and say that they are fake', () => {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type AwsInstance, awsInstance } from './aws/instance.ts'
 import { answerAws, TOKEN_HEADER, TOKEN_PATH, TTL_HEADER } from './aws/protocol.ts'
-import type { Provider } from './provider.ts'
+import { PLAIN_DHCP, type Provider } from './provider.ts'
 import type { CloudSmbios } from './smbios.ts'
 
 const IPV4 = '169.254.169.254'
@@ -32,6 +32,7 @@ export const aws = {
   },
   endpoints: [{ name: 'imds', ipv4: IPV4, ipv6: IPV6, port: 80 }],
   dnsNames: [],
+  dhcp: PLAIN_DHCP,
   secretHeaders: [TOKEN_HEADER.toLowerCase()],
   instance: awsInstance,
   smbios,

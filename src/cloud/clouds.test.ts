@@ -10,7 +10,10 @@ describe('cloudNamed()', () => {
 
   it.for(['AWS', '', 'constructor', 'nimbus'])('lists what there is when asked for %j', (name) => {
     expect(() => cloudNamed(name)).toThrow(
-      expect.objectContaining({ code: 'UNKNOWN_NAME', message: `There is no cloud "${name}"; there are: aws` }),
+      expect.objectContaining({
+        code: 'UNKNOWN_NAME',
+        message: `There is no cloud "${name}"; there are: ${[...clouds.keys()].join(', ')}`,
+      }),
     )
   })
 })

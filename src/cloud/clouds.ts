@@ -1,9 +1,35 @@
 import { unknownName } from '../system/index.ts'
+import { alibaba } from './alibaba.ts'
 import { aws } from './aws.ts'
+import { azure } from './azure.ts'
+import { digitalocean } from './digitalocean.ts'
+import { google } from './google.ts'
+import { hetzner } from './hetzner.ts'
+import { openstack } from './openstack.ts'
+import { oracle } from './oracle.ts'
 import type { Provider } from './provider.ts'
+import { scaleway } from './scaleway.ts'
+import { tencent } from './tencent.ts'
+import { vultr } from './vultr.ts'
+
+const PROVIDERS: readonly Provider[] = [
+  alibaba,
+  aws,
+  azure,
+  digitalocean,
+  google,
+  hetzner,
+  openstack,
+  oracle,
+  scaleway,
+  tencent,
+  vultr,
+]
 
 /** Every cloud there is, by the name it has on the command line. */
-export const clouds: ReadonlyMap<string, Provider> = new Map<string, Provider>([[aws.name, aws]])
+export const clouds: ReadonlyMap<string, Provider> = new Map<string, Provider>(
+  PROVIDERS.map((provider) => [provider.name, provider]),
+)
 
 /** Rejects a name that is none, with the list of those that are. */
 export function cloudNamed(name: string): Provider {

@@ -1,4 +1,5 @@
 import type { Instance, Overrides } from './instance.ts'
+import type { Signer } from './signer.ts'
 import type { CloudSmbios } from './smbios.ts'
 
 /**
@@ -15,20 +16,50 @@ export interface Provider<I extends Instance = Instance> {
   readonly hwdb: HwdbEntry | undefined
   /** Where the services answer in the guest's network. The first one is the metadata service proper. */
   readonly endpoints: readonly [MetadataEndpoint, ...MetadataEndpoint[]]
-  /** Names that the cloud's DNS resolves to the metadata service. */
+  /** Names that the cloud's DNS resolves to the first endpoint. */
   readonly dnsNames: readonly string[]
+  readonly dhcp: DhcpFacts
   /** Request headers, in lower case, whose values are secrets: a transcript keeps only a digest of them. */
   readonly secretHeaders: readonly string[]
   /** A whole instance: deterministic defaults, the caller's wishes, and what follows from both. */
   instance(overrides?: Overrides<I>): I
   smbios(instance: I): CloudSmbios
-  answer(request: MetadataRequest, instance: I, nowMs: number): Answer<I>
+  /** User data as systemd looks for it, where that is not the `userData` of the instance. */
+  readonly systemdUserData?: {
+    /** The wishes that put it there. */
+    give(userData: Uint8Array): Overrides<I>
+    take(instance: I): Uint8Array | undefined
+  }
+  answer(request: MetadataRequest, instance: I, nowMs: number, setting: Setting): Answer<I>
 }
+
+/** What answers depend on besides request, instance and time. */
+export interface Setting {
+  readonly signer: Signer
+  /**
+   * Whether values are also served where systemd's hwdb looks for them, for those records that name paths which the
+   * cloud itself has not got.
+   */
+  readonly hasHwdbPaths: boolean
+  /** What the answer to this request remembered when it said {@link Hold}; undefined at first. */
+  readonly held: string | undefined
+}
+
+/** What the cloud's DHCP server says besides address, gateway and DNS. */
+export interface DhcpFacts {
+  /** By number (IANA, BOOTP vendor extensions and DHCP options); a value of dotted quads goes out as addresses. */
+  readonly options: readonly { readonly code: number; readonly value: string }[]
+  /** Addresses that option 121 (RFC 3442) sends to the gateway, besides the default route. */
+  readonly hostRoutes: readonly string[]
+}
+
+export const PLAIN_DHCP: DhcpFacts = { options: [], hostRoutes: [] }
 
 /** Real addresses: only ever listened on inside a network namespace made for a run. */
 export interface MetadataEndpoint {
   readonly name: string
   readonly ipv4: string | undefined
+  /** May be link-local: then it is the address on the link of the guest's first card. */
   readonly ipv6: string | undefined
   readonly port: number
 }
@@ -103,9 +134,17 @@ export interface MetadataResponse<I extends Instance = Instance> {
 /** Not yet: ask again when the instance has changed or the time has come, whichever is first. */
 export interface Hold {
   readonly holdUntilMs: number
+  /** Comes back in {@link Setting.held} when the provider is asked again. */
+  readonly remember?: string
 }
 
 export type Answer<I extends Instance = Instance> = MetadataResponse<I> | Hold
+
+/** What systemd in the instance takes for its user data; nothing in clouds that its hwdb does not know. */
+export function userDataForSystemd<I extends Instance>(provider: Provider<I>, instance: I): Uint8Array | undefined {
+  if (provider.hwdb === undefined) return undefined
+  return provider.systemdUserData === undefined ? instance.userData : provider.systemdUserData.take(instance)
+}
 
 /** The value of a header whatever its case; several lines of one name are joined as HTTP does (RFC 9110, 5.3). */
 export function headerValue(headers: HeaderLines, name: string): string | undefined {

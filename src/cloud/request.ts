@@ -75,7 +75,7 @@ export function addressOf(server: Server): Peer {
     : { address: address ?? '', port: 0 }
 }
 
-/** Sockets of both families report IPv4 peers as mapped addresses. */
+/** Sockets of both families report IPv4 peers as mapped addresses; link-local ones name the interface as well. */
 function plain(address: string | undefined): string {
-  return (address ?? '').replace(/^::ffff:(?=\d+\.)/i, '')
+  return (address ?? '').replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
 }

@@ -6,9 +6,10 @@ import { Connections, DEFAULT_LIMITS, type ServiceLimits } from './connections.t
 import { changesAnswer, type Fault, FaultPlan, type FaultRule, replacesAnswer } from './faults.ts'
 import type { Instance, LiveInstance } from './instance.ts'
 import { checkTarget, closeServer, isTarget, type Listener, listenOn } from './listeners.ts'
-import type { MetadataRequest, MetadataResponse, Peer, Provider } from './provider.ts'
+import type { MetadataRequest, MetadataResponse, Peer, Provider, Setting } from './provider.ts'
 import { addressOf, type Origin, originOf, readBody, toRequest } from './request.ts'
 import { type Sent, send } from './send.ts'
+import { makeSigner, type Signer } from './signer.ts'
 import { type Exchange, shortDigest, Transcript, withoutSecrets } from './transcript.ts'
 
 export interface ServiceOptions {
@@ -16,6 +17,10 @@ export interface ServiceOptions {
   readonly clock?: () => number
   readonly faults?: readonly FaultRule[]
   readonly limits?: Partial<ServiceLimits>
+  /** Who signs documents; without, keys that are made when the first one is asked for. */
+  readonly signer?: Signer
+  /** See {@link Setting.hasHwdbPaths}. */
+  readonly hasHwdbPaths?: boolean
 }
 
 /** A metadata service that answers. Leaving the scope closes its listeners and cuts every connection. */
@@ -67,6 +72,7 @@ class Service<I extends Instance> implements MetadataService {
   readonly #live: LiveInstance<I>
   readonly #clock: () => number
   readonly #limits: ServiceLimits
+  readonly #setting: Omit<Setting, 'held'>
   readonly #http: HttpServer
   readonly #connections: Connections
   readonly #servers = new Set<Server>()
@@ -80,6 +86,7 @@ class Service<I extends Instance> implements MetadataService {
     this.#live = live
     this.#clock = options.clock ?? Date.now
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
+    this.#setting = { signer: options.signer ?? makeSigner(), hasHwdbPaths: options.hasHwdbPaths ?? false }
     this.faults = new FaultPlan(options.faults)
     this.#connections = new Connections(this.#limits, (socket) => {
       this.#timedOut.add(socket)
@@ -168,13 +175,15 @@ class Service<I extends Instance> implements MetadataService {
 
   /** The provider's answer, after as many changes of the instance as it wants to wait for. */
   async #ask(request: MetadataRequest, socket: Socket): Promise<MetadataResponse<I>> {
+    let held: string | undefined
     for (;;) {
       const nowMs = this.#clock()
-      const answer = this.#provider.answer(request, this.#live.current, nowMs)
+      const answer = this.#provider.answer(request, this.#live.current, nowMs, { ...this.#setting, held })
       if (!('holdUntilMs' in answer)) {
         if (answer.next !== undefined) this.#live.replace(answer.next)
         return answer
       }
+      held = answer.remember
       await this.#pause(Math.max(1, answer.holdUntilMs - nowMs), socket, (signal) => this.#live.changed(signal))
     }
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { issueToken, parseTtl, remainingSeconds } from './tokens.ts'
 
-const scope = { instanceId: 'i-00000000', generation: 0 }
+const scope = { service: 'test', instanceId: 'i-00000000', generation: 0 }
 
 describe('issueToken()', () => {
   it('makes tokens of the length of real ones, fit for a header', () => {
@@ -22,7 +22,8 @@ describe('remainingSeconds()', () => {
     expect(remainingSeconds(scope, token, 61_000)).toBeUndefined()
   })
 
-  it('does not know tokens of another instance or generation', () => {
+  it('does not know tokens of another service, instance or generation', () => {
+    expect(remainingSeconds({ ...scope, service: 'other' }, token, 1_000)).toBeUndefined()
     expect(remainingSeconds({ ...scope, instanceId: 'i-00000001' }, token, 1_000)).toBeUndefined()
     expect(remainingSeconds({ ...scope, generation: 1 }, token, 1_000)).toBeUndefined()
   })
@@ -48,13 +49,13 @@ describe('parseTtl()', () => {
     ['900', 900],
     ['21600', 21_600],
   ] as const)('takes %s', ([text, seconds]) => {
-    expect(parseTtl(text)).toBe(seconds)
+    expect(parseTtl(text, 21_600)).toBe(seconds)
   })
 
   it.for([undefined, '', '0', '-1', '21601', '1.5', '0x10', '60, 60', ' 60', 'abc', '99999999999'])(
     'refuses %j',
     (text) => {
-      expect(parseTtl(text)).toBeUndefined()
+      expect(parseTtl(text, 21_600)).toBeUndefined()
     },
   )
 })

@@ -1,5 +1,10 @@
-/** A value at a path: text, bytes with their content type, or text that depends on the time of asking. */
-export type Leaf = string | { readonly bytes: Uint8Array; readonly contentType: string } | ((nowMs: number) => string)
+import type { Signer } from './signer.ts'
+
+/** A value at a path: text, bytes with their content type, or text that depends on the time of asking or is signed. */
+export type Leaf =
+  | string
+  | { readonly bytes: Uint8Array; readonly contentType: string }
+  | ((nowMs: number, signer: Signer) => string)
 
 /** Names to values, as metadata services list them. */
 export interface Directory {
@@ -48,4 +53,27 @@ export function find(root: Directory, names: readonly string[]): Found | undefin
   if (!isDirectory(here)) return isSlashed ? undefined : { leaf: here }
   const { entries, label } = here
   return { listing: [...entries].map(([name, entry]) => label(name, entry)).join('\n') }
+}
+
+/** Makes something of each state of an instance once, as states never change. */
+export function oncePerState<State extends object, Made>(make: (state: State) => Made): (state: State) => Made {
+  const known = new WeakMap<State, { readonly made: Made }>()
+  return (state) => {
+    let entry = known.get(state)
+    if (entry === undefined) {
+      entry = { made: make(state) }
+      known.set(state, entry)
+    }
+    return entry.made
+  }
+}
+
+/** A directory that is there, though it may have nothing in it. */
+export function rootDirectory(
+  entries:
+    | Readonly<Record<string, Leaf | Directory | undefined>>
+    | Iterable<readonly [string, Leaf | Directory | undefined]>,
+  label: Directory['label'] = withSlash,
+): Directory {
+  return directory(entries, label) ?? { entries: new Map(), label }
 }

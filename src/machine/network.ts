@@ -27,6 +27,13 @@ export interface NetworkOptions {
   readonly addresses: readonly string[]
   /** Names that DNS knows, with their addresses. */
   readonly names: Readonly<Record<string, readonly string[]>>
+  /** What DHCP says besides address, gateway and DNS; nothing without. */
+  readonly dhcp?: {
+    /** By number; a value of dotted quads goes out as addresses. */
+    readonly options: readonly { readonly code: number; readonly value: string }[]
+    /** IPv4 addresses that get a route of their own to the gateway (RFC 3442). */
+    readonly hostRoutes: readonly string[]
+  }
   /** What DHCP hands out to a card besides the rest of the pool. */
   readonly hosts: readonly NetworkHost[]
 }
@@ -66,7 +73,7 @@ export class PrivateNetwork implements AsyncDisposable {
       `address add ${IPV6_PREFIX}::1/64 dev ${BRIDGE} nodad`,
       ...options.addresses.map((address) =>
         address.includes(':')
-          ? `address add ${address}/128 dev ${BRIDGE} nodad`
+          ? `address add ${address}/${isLinkLocal(address) ? 64 : 128} dev ${BRIDGE} nodad`
           : `address add ${address}/32 dev ${BRIDGE}`,
       ),
       `link set ${BRIDGE} up`,
@@ -99,7 +106,7 @@ export class PrivateNetwork implements AsyncDisposable {
 
   /** A TCP socket on one of the network's addresses, served by this process. */
   listen(address: string, port: number): Promise<Server> {
-    return this.namespace.listen(address, port)
+    return this.namespace.listen(isLinkLocal(address) ? `${address}%${BRIDGE}` : address, port)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -139,11 +146,27 @@ function dnsmasqArguments(options: NetworkOptions): string[] {
     `--log-facility=${join(options.directory, 'dnsmasq.log')}`, '--log-dhcp', '--log-queries',
     // Nothing is forwarded anywhere: a name that is not here does not exist.
     '--address=/#/',
+    ...dhcpOptions(options.dhcp),
     ...Object.entries(options.names).flatMap(([name, addresses]) =>
       addresses.map((address) => `--address=/${name}/${address}`)),
     `--dhcp-hostsdir=${join(options.directory, HOST_DIRECTORIES.addresses)}`,
     `--hostsdir=${join(options.directory, HOST_DIRECTORIES.names)}`,
   ]
+}
+
+/** A client that gets routes with option 121 leaves the gateway of option 3 alone (RFC 3442), so the default is among them. */
+function dhcpOptions({ options, hostRoutes }: NonNullable<NetworkOptions['dhcp']> = { options: [], hostRoutes: [] }) {
+  const gateway = `${IPV4_PREFIX}.1`
+  const routes = [...hostRoutes.map((address) => `${address}/32`), '0.0.0.0/0'].map((to) => `${to},${gateway}`)
+  return [
+    ...(hostRoutes.length > 0 ? [`--dhcp-option=option:classless-static-route,${routes.join(',')}`] : []),
+    ...options.map(({ code, value }) => `--dhcp-option-force=${code},${value}`),
+  ]
+}
+
+/** fe80::/10 */
+function isLinkLocal(address: string): boolean {
+  return /^fe[89ab][0-9a-f]:/i.test(address)
 }
 
 async function ip(namespace: Namespace, lines: readonly string[]): Promise<void> {

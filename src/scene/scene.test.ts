@@ -38,6 +38,46 @@ describe.skipIf(toolchain === undefined || !canOpen)('openScene() (needs namespa
     expect(scene.cloud?.service.transcript.exchanges.length).toBe(1)
   })
 
+  /** The status line of an answer to a request from inside. */
+  async function asked(cloud: string, address: string, port: number, path: string, header = ''): Promise<string> {
+    const provider = cloudNamed(cloud)
+    await using scene = await openScene({
+      toolchain,
+      directory,
+      cloud: { provider, instance: instanceIn(provider, MAC) },
+      macAddress: MAC,
+    })
+    const request = `GET ${path} HTTP/1.0\\r\\n${header}\\r\\n`
+    const script = `exec 3<>/dev/tcp/${address}/${port}; printf '${request}' >&3; head -n 1 <&3`
+    const { stdout, stderr } = await scene.network.namespace.run({ argv: ['bash', '-c', script] })
+    return `${stdout}${stderr}`.trim()
+  }
+
+  it('answers at a link-local address', async () => {
+    expect(await asked('hetzner', 'fe80::a9fe:a9fe%bw0', 80, '/hetzner/v1/metadata')).toMatch(/^HTTP\/1\.[01] 200/)
+  })
+
+  it('tells endpoints apart by address and port', async () => {
+    expect(await asked('azure', '168.63.129.16', 80, '/?comp=versions')).toMatch(/ 200/)
+    expect(await asked('azure', '168.63.129.16', 32526, '/versions')).toMatch(/ 200/)
+    expect(await asked('azure', '169.254.169.254', 80, '/metadata/versions', 'Metadata: true\\r\\n')).toMatch(/ 200/)
+    expect(await asked('azure', '169.254.169.254', 80, '/?comp=versions')).toMatch(/ 400/)
+  })
+
+  it("knows the cloud's names, and has values where systemd looks for them", async () => {
+    const provider = cloudNamed('tencent')
+    const cloud = { provider, instance: instanceIn(provider, MAC) }
+    await using scene = await openScene({ toolchain, directory, cloud, macAddress: MAC })
+    const ask = `
+const { Resolver } = require('node:dns/promises')
+const resolver = new Resolver()
+resolver.setServers(['10.77.0.1'])
+resolver.resolve4('metadata.tencentyun.com').then(([address]) =>
+  require('node:http').get('http://' + address + '/meta-data/hostname', (answer) => answer.pipe(process.stdout)))`
+    const { stdout } = await scene.network.namespace.run({ argv: [process.execPath, '--eval', ask] })
+    expect(stdout).toBe(cloud.instance.hostname)
+  })
+
   it('has no metadata service in no cloud', async () => {
     await using scene = await openScene({ toolchain, directory, cloud: undefined, macAddress: MAC })
     expect(scene.cloud).toBeUndefined()

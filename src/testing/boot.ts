@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { userDataForSystemd } from '../cloud/index.ts'
 import {
   BOOTED,
   DEFAULT_SPEC,
@@ -208,7 +209,8 @@ async function surround(
   const resources = scope.move()
   return {
     transcript: () => scene.cloud?.service.transcript.toJsonLines(),
-    userData: () => scene.cloud?.instance.current.userData,
+    userData: () =>
+      scene.cloud === undefined ? undefined : userDataForSystemd(scene.cloud.provider, scene.cloud.instance.current),
     place: { toolchain, network: scene.network, stateParent: workbench.stateParent, name: context.name },
     adopt(running, parts, isAnswering) {
       const record = new MachineRecord(

@@ -1,10 +1,19 @@
 import {
+  type AlibabaInstance,
   type AwsInstance,
-  aws as awsProvider,
+  type AzureInstance,
   cloudNamed,
+  type DigitalOceanInstance,
+  type GoogleInstance,
+  type HetznerInstance,
   type Instance,
+  type OpenStackInstance,
+  type OracleInstance,
   type Overrides,
   type Provider,
+  type ScalewayInstance,
+  type TencentInstance,
+  type VultrInstance,
 } from '../cloud/index.ts'
 import { instanceIn } from '../scene/index.ts'
 
@@ -15,19 +24,46 @@ export interface CloudDescription {
 }
 
 /** User data as text or bytes; the rest as in the cloud's own instance. */
-export type AwsOptions = Omit<Overrides<AwsInstance>, 'userData' | 'interfaces'> & {
+export type CloudOptions<I extends Instance = Instance> = Omit<Overrides<I>, 'userData' | 'interfaces'> & {
   readonly userData?: string | Uint8Array
 }
 
+/** Describes an instance of a cloud, with what the test wants different about it. */
+export type DescribeCloud<I extends Instance> = (options?: CloudOptions<I>) => CloudDescription
+
 /**
- * Amazon EC2, with what the test wants different about the instance.
+ * Amazon EC2.
  *
  * @example await boot('cloud', { cloud: aws({ userData: '{}', hostname: 'web-1' }) })
  */
-export function aws(options: AwsOptions = {}): CloudDescription {
-  const { userData, ...rest } = options
-  const overrides = userData === undefined ? rest : { ...rest, userData: Buffer.from(userData) }
-  return { cloud: awsProvider.name, overrides: overrides as Overrides<Instance> }
+export const aws = described<AwsInstance>('aws')
+/** Microsoft Azure. */
+export const azure = described<AzureInstance>('azure')
+/** Google Compute Engine. systemd reads its user data from the attribute `systemd-userdata`. */
+export const google = described<GoogleInstance>('google')
+/** Hetzner Cloud. */
+export const hetzner = described<HetznerInstance>('hetzner')
+/** Oracle Cloud Infrastructure. */
+export const oracle = described<OracleInstance>('oracle')
+/** Scaleway. */
+export const scaleway = described<ScalewayInstance>('scaleway')
+/** Alibaba Cloud ECS. */
+export const alibaba = described<AlibabaInstance>('alibaba')
+/** Tencent Cloud CVM. */
+export const tencent = described<TencentInstance>('tencent')
+/** Vultr. */
+export const vultr = described<VultrInstance>('vultr')
+/** DigitalOcean. */
+export const digitalocean = described<DigitalOceanInstance>('digitalocean')
+/** OpenStack. */
+export const openstack = described<OpenStackInstance>('openstack')
+
+function described<I extends Instance>(cloud: string): DescribeCloud<I> {
+  return (options = {} as CloudOptions<I>) => {
+    const { userData, ...rest } = options
+    const overrides = userData === undefined ? rest : { ...rest, userData: Buffer.from(userData) }
+    return { cloud, overrides: overrides as Overrides<Instance> }
+  }
 }
 
 /** The provider and the instance that are meant; rejects a name that is none with the list of those that are. */

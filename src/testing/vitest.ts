@@ -11,7 +11,22 @@
  * })
  */
 export type { Boot, BootOptions, ForkChoice, StoppedTestMachine, TestMachine, TpmChoice } from './boot-options.ts'
-export { type AwsOptions, aws, type CloudDescription } from './cloud-description.ts'
+export {
+  alibaba,
+  aws,
+  azure,
+  type CloudDescription,
+  type CloudOptions,
+  type DescribeCloud,
+  digitalocean,
+  google,
+  hetzner,
+  openstack,
+  oracle,
+  scaleway,
+  tencent,
+  vultr,
+} from './cloud-description.ts'
 export { expect } from './expect.ts'
 export { test } from './fixtures.ts'
 export type { MachineMatchers } from './matchers/index.ts'

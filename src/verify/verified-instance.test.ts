@@ -12,6 +12,19 @@ describe('verifiedInstance()', () => {
       'systemd.credentials': [{ name, text: value }],
     })
     expect(first.instance.interfaces[0].mac).toBe(MAC)
+    expect(first.userData).toEqual(first.instance.userData)
     expect(second.credentials).not.toEqual(first.credentials)
+  })
+
+  it('puts user data where systemd looks for them, which is not always where the cloud has its own', () => {
+    const { instance, userData, credentials } = verifiedInstance(cloudNamed('google'), MAC)
+    expect(instance.userData).toBeUndefined()
+    const [value] = Object.values(credentials)
+    expect(Buffer.from(userData ?? []).toString()).toContain(value)
+    expect(instance).toHaveProperty(['attributes', 'systemd-userdata'], Buffer.from(userData ?? []).toString())
+  })
+
+  it('has none where systemd does not look for any', () => {
+    expect(verifiedInstance(cloudNamed('digitalocean'), MAC).userData).toBeUndefined()
   })
 })

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Instance, Provider } from '../cloud/index.ts'
+import { type Instance, type Provider, userDataForSystemd } from '../cloud/index.ts'
 import { instanceIn } from '../scene/index.ts'
 
 /** Name of the credential that `verify` puts into the user data, to see it arrive. */
@@ -9,6 +9,8 @@ const PROBE_CREDENTIAL = 'bootwright.probe'
 export interface VerifiedInstance {
   readonly provider: Provider
   readonly instance: Instance
+  /** What systemd in it takes for its user data. */
+  readonly userData: Uint8Array | undefined
   /** Credentials that the user data asks to be imported, by name. */
   readonly credentials: Readonly<Record<string, string>>
 }
@@ -19,5 +21,7 @@ export function verifiedInstance(provider: Provider, macAddress: string): Verifi
   const userData = JSON.stringify({
     'systemd.credentials': Object.entries(credentials).map(([name, text]) => ({ name, text })),
   })
-  return { provider, instance: instanceIn(provider, macAddress, { userData: Buffer.from(userData) }), credentials }
+  const given = provider.systemdUserData?.give(Buffer.from(userData)) ?? { userData: Buffer.from(userData) }
+  const instance = instanceIn(provider, macAddress, given)
+  return { provider, instance, userData: userDataForSystemd(provider, instance), credentials }
 }

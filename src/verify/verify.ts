@@ -100,7 +100,7 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
       spec: { ...spec, image: options.image },
       toolchain: options.toolchain,
       calibration,
-      userData: instance?.instance.userData,
+      userData: instance?.userData,
     }),
   )
   const stopped = machine(spec, context)

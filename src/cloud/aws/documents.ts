@@ -1,4 +1,6 @@
-import { createHash } from 'node:crypto'
+import { createHash, sign } from 'node:crypto'
+import { signCms } from '../cms.ts'
+import type { KeyKind, Signer } from '../signer.ts'
 import { type AwsInstance, partition } from './instance.ts'
 
 const HOUR_MS = 3_600_000
@@ -31,6 +33,36 @@ export function identityDocument(instance: AwsInstance): string {
     null,
     2,
   )
+}
+
+/** Whose certificate the documents of a region are signed with. */
+export function identitySignerName({ region }: AwsInstance): string {
+  return `ec2.${region}.amazonaws.example`
+}
+
+/**
+ * `/dynamic/instance-identity/pkcs7` (DSA) and `rsa2048`: the document and its signature, base64 without armour. It is
+ * signed when the instance starts, so that it is always the same.
+ */
+export function identityPkcs7(instance: AwsInstance, signer: Signer, kind: KeyKind): string {
+  const options = { digest: kind === 'dsa' ? 'sha1' : 'sha256', signedAtMs: instance.startedAtMs } as const
+  const identity = signer.identity(identitySignerName(instance), kind)
+  return lines(signCms(identity, Buffer.from(identityDocument(instance)), options))
+}
+
+/** `/dynamic/instance-identity/signature`: RSA with SHA-256 over the document. */
+export function identitySignature(instance: AwsInstance, signer: Signer): string {
+  const { privateKey } = signer.identity(identitySignerName(instance))
+  return lines(sign('sha256', Buffer.from(identityDocument(instance)), privateKey))
+}
+
+/** As in a PEM file, without its first and last line. */
+function lines(bytes: Uint8Array): string {
+  return (
+    Buffer.from(bytes)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? []
+  ).join('\n')
 }
 
 /** Credentials that say what they are. They change every hour and live for six, so clients have something to renew. */

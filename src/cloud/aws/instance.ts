@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
-import { isIPv4, isIPv6 } from 'node:net'
-import { BootwrightError } from '../../system/index.ts'
-import type { Instance, NetworkInterface, Overrides } from '../instance.ts'
+import type { Instance, Overrides } from '../instance.ts'
+import { completeInstance, type InstanceRules, NOBODYS_KEY, primaryInterface, type Refuse } from '../instance-parts.ts'
 
 /** Spelled as EC2's ModifyInstanceMetadataOptions does. */
 export interface AwsMetadataOptions {
@@ -49,6 +48,11 @@ export interface AwsInstance extends Instance {
 /** EC2 refuses larger user data (16 KiB, before base64). */
 export const MAX_USER_DATA_BYTES = 16_384
 
+const RULES: InstanceRules = {
+  id: { pattern: /^i-([0-9a-f]{8}|[0-9a-f]{17})$/, words: 'i- and 8 or 17 hexadecimal digits' },
+  maxUserDataBytes: MAX_USER_DATA_BYTES,
+}
+
 const METADATA_OPTIONS: AwsMetadataOptions = {
   httpTokens: 'required',
   httpEndpoint: 'enabled',
@@ -56,32 +60,19 @@ const METADATA_OPTIONS: AwsMetadataOptions = {
   instanceMetadataTags: 'disabled',
 }
 
-/** Addresses of the documentation ranges (RFC 5737, RFC 3849) stand in for public ones. */
-const PRIMARY_INTERFACE: NetworkInterface = {
-  mac: '06:b0:07:00:00:01',
-  ipv4: '172.31.16.10',
-  ipv4Subnet: '172.31.16.0/20',
-  publicIpv4: '203.0.113.10',
-  ipv6: ['2001:db8:1f:10::10'],
-  ipv6Subnet: '2001:db8:1f:10::/64',
-}
-
-/** Nobody has the private half: the 32 bytes are a digest, not a point anyone computed from a secret. */
-const NOBODYS_KEY = opensshEd25519(createHash('sha256').update('bootwright: a key that opens nothing').digest())
-
 /**
  * A whole EC2 instance. Region leads to zone, addresses and region lead to the host name.
  * Throws `INVALID_ARGUMENT` for what EC2 would not start.
  */
 export function awsInstance(overrides: Overrides<AwsInstance> = {}): AwsInstance {
   const region = overrides.region ?? 'eu-central-1'
-  const interfaces = overrides.interfaces ?? [PRIMARY_INTERFACE]
+  const interfaces = overrides.interfaces ?? [primaryInterface('06:b0:07:00:00:01')]
   const defaults: AwsInstance = {
     cloud: 'aws',
     id: 'i-0b007b007b007b007',
     type: 'm5.large',
     image: 'ami-0b007b007b007b007',
-    hostname: privateDnsName(interfaces[0].ipv4, region),
+    hostname: privateDnsName(interfaces.at(0)?.ipv4 ?? '', region),
     region,
     zone: `${region}a`,
     zoneId: zoneIdPrefix(region),
@@ -106,9 +97,7 @@ export function awsInstance(overrides: Overrides<AwsInstance> = {}): AwsInstance
     scheduledEvents: [],
     targetLifecycleState: undefined,
   }
-  const instance: AwsInstance = { ...defaults, ...overrides, cloud: 'aws' }
-  check(instance)
-  return instance
+  return completeInstance('An EC2 instance', defaults, overrides, RULES, check)
 }
 
 /** `ip-10-0-0-1.ec2.internal` in the oldest region, with the region's name in all others. */
@@ -147,36 +136,14 @@ function directionLetters(whole: string, first?: string, second?: string): strin
   return `${first?.[0] ?? ''}${second?.[0] ?? ''}` || whole
 }
 
-function opensshEd25519(publicKey: Uint8Array): string {
-  const type = Buffer.from('ssh-ed25519')
-  const blob = Buffer.concat([length32(type), type, length32(publicKey), publicKey])
-  return `${type} ${blob.toString('base64')} bootwright`
-}
-
-function length32(bytes: Uint8Array): Buffer {
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(bytes.length)
-  return length
-}
-
-function check(instance: AwsInstance): void {
-  const { metadataOptions, userData, interfaces, id, hostname } = instance
+function check(instance: AwsInstance, refuse: Refuse): void {
+  const { metadataOptions } = instance
   const hops = metadataOptions.httpPutResponseHopLimit
   if (!Number.isInteger(hops) || hops < 1 || hops > 64) {
     refuse(`a hop limit from 1 to 64, found ${hops}`)
   }
-  if (!/^i-([0-9a-f]{8}|[0-9a-f]{17})$/.test(id)) {
-    refuse(`an instance id of i- and 8 or 17 hexadecimal digits, found "${id}"`)
-  }
-  if (!/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/i.test(hostname)) refuse(`a host name, found "${hostname}"`)
-  if (userData !== undefined && userData.length > MAX_USER_DATA_BYTES) {
-    refuse(`at most ${MAX_USER_DATA_BYTES} bytes of user data, found ${userData.length}`)
-  }
   if (instance.role !== undefined && !/^[\w+=,.@-]{1,64}$/.test(instance.role)) {
     refuse(`a role name of letters, digits and +=,.@_-, found "${instance.role}"`)
-  }
-  for (const { name, openssh } of instance.sshKeys) {
-    if (/\p{Cc}/u.test(name + openssh)) refuse(`one line for each SSH key and its name, found ${JSON.stringify(name)}`)
   }
   // Only tags that are offered as paths are restricted.
   const tags = metadataOptions.instanceMetadataTags === 'enabled' ? Object.keys(instance.tags) : []
@@ -185,19 +152,4 @@ function check(instance: AwsInstance): void {
       refuse(`tag keys of letters, digits and +-=.,_:@ where the metadata offers them, found "${tag}"`)
     }
   }
-  for (const { mac, ipv4, publicIpv4, ipv6 } of interfaces) {
-    if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(mac)) refuse(`a lower-case MAC address with colons, found "${mac}"`)
-    for (const address of [ipv4, publicIpv4 ?? ipv4]) {
-      if (!isIPv4(address)) refuse(`an IPv4 address, found "${address}"`)
-    }
-    for (const address of ipv6) {
-      if (!isIPv6(address)) refuse(`an IPv6 address, found "${address}"`)
-    }
-  }
-}
-
-function refuse(expectation: string): never {
-  throw new BootwrightError('INVALID_ARGUMENT', `An EC2 instance needs ${expectation}`, {
-    hint: 'Change the overrides of the instance; a wrong answer is made by a fault, not by a wrong instance.',
-  })
 }

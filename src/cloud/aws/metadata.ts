@@ -1,11 +1,12 @@
-import { BootwrightError } from '../../system/index.ts'
 import type { NetworkInterface } from '../instance.ts'
-import { type Directory, directory } from '../tree.ts'
+import { type Directory, directory, oncePerState, rootDirectory } from '../tree.ts'
 import {
   fakeCredentials,
   iamInfo,
   identityCredentialsInfo,
   identityDocument,
+  identityPkcs7,
+  identitySignature,
   isoSeconds,
   maintenanceEvents,
 } from './documents.ts'
@@ -18,17 +19,18 @@ export const AWS_VERSIONS = [
   '2018-09-24 2019-10-01 2020-10-27 2021-01-03 2021-03-23 latest',
 ].flatMap((line) => line.split(' '))
 
-const trees = new WeakMap<AwsInstance, Directory>()
-
-/** Everything below the server's root. Built once for each state of an instance, as states never change. */
-export function awsTree(instance: AwsInstance): Directory {
-  const known = trees.get(instance)
-  if (known !== undefined) return known
+/** Everything below the server's root. */
+export const awsTree = oncePerState((instance: AwsInstance): Directory => {
   const version = directory(
     {
       dynamic: directory({
         fws: directory({ 'instance-monitoring': 'disabled' }),
-        'instance-identity': directory({ document: identityDocument(instance) }),
+        'instance-identity': directory({
+          document: identityDocument(instance),
+          pkcs7: (_nowMs, signer) => identityPkcs7(instance, signer, 'dsa'),
+          rsa2048: (_nowMs, signer) => identityPkcs7(instance, signer, 'rsa'),
+          signature: (_nowMs, signer) => identitySignature(instance, signer),
+        }),
       }),
       'meta-data': metaData(instance),
       'user-data':
@@ -38,14 +40,11 @@ export function awsTree(instance: AwsInstance): Directory {
     },
     nameOnly,
   )
-  const root = directory(
+  return rootDirectory(
     AWS_VERSIONS.map((name) => [name, version] as const),
     nameOnly,
   )
-  if (root === undefined) throw new BootwrightError('BUG', 'The tree of an instance is never empty')
-  trees.set(instance, root)
-  return root
-}
+})
 
 /** The two upper levels are listed without slashes. */
 function nameOnly(name: string): string {

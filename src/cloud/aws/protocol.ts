@@ -1,9 +1,13 @@
-import { headerValue, type MetadataRequest, type MetadataResponse } from '../provider.ts'
+import { leafBody } from '../answers.ts'
+import { decodePath } from '../path.ts'
+import { headerValue, type MetadataRequest, type MetadataResponse, type Setting } from '../provider.ts'
+import { issueToken, parseTtl, remainingSeconds, type TokenScope } from '../tokens.ts'
 import { find } from '../tree.ts'
 import type { AwsInstance } from './instance.ts'
 import { AWS_VERSIONS, awsTree } from './metadata.ts'
-import { issueToken, parseTtl, remainingSeconds, type TokenScope } from './tokens.ts'
 
+/** Upper bound of `X-aws-ec2-metadata-token-ttl-seconds`. */
+const MAX_TTL_SECONDS = 21_600
 export const TOKEN_HEADER = 'X-aws-ec2-metadata-token'
 export const TTL_HEADER = 'X-aws-ec2-metadata-token-ttl-seconds'
 export const TOKEN_PATH = '/latest/api/token'
@@ -21,6 +25,7 @@ export function answerAws(
   request: MetadataRequest,
   instance: AwsInstance,
   nowMs: number,
+  setting: Setting,
 ): MetadataResponse<AwsInstance> {
   const { httpEndpoint, httpTokens } = instance.metadataOptions
   if (httpEndpoint === 'disabled') return errorPage(403)
@@ -37,7 +42,7 @@ export function answerAws(
   } else if (httpTokens === 'required') {
     return errorPage(401)
   }
-  return answerGet(request.path, instance, nowMs, lifetime)
+  return answerGet(request.path, instance, nowMs, setting, lifetime)
 }
 
 function answerPut(request: MetadataRequest, instance: AwsInstance, nowMs: number): MetadataResponse<AwsInstance> {
@@ -49,7 +54,7 @@ function answerPut(request: MetadataRequest, instance: AwsInstance, nowMs: numbe
       ? errorPage(403)
       : errorPage(405, [['Allow', 'GET, HEAD']])
   }
-  const ttlSeconds = parseTtl(headerValue(request.headers, TTL_HEADER))
+  const ttlSeconds = parseTtl(headerValue(request.headers, TTL_HEADER), MAX_TTL_SECONDS)
   if (ttlSeconds === undefined) return errorPage(400)
   const token = issueToken(scopeOf(instance), nowMs, ttlSeconds)
   return {
@@ -68,38 +73,28 @@ function answerGet(
   path: string,
   instance: AwsInstance,
   nowMs: number,
+  { signer }: Setting,
   lifetime: number | undefined,
 ): MetadataResponse<AwsInstance> {
   const names = decodePath(path)
   if (names === undefined) return errorPage(400)
   const found = find(awsTree(instance), names)
   if (found === undefined) return errorPage(404)
-  const leaf = 'listing' in found ? found.listing : found.leaf
-  const isBytes = typeof leaf === 'object'
+  const { body, contentType } = leafBody('listing' in found ? found.listing : found.leaf, nowMs, signer)
   return {
     status: 200,
     headers: [
-      ['Content-Type', isBytes ? leaf.contentType : 'text/plain'],
+      ['Content-Type', contentType ?? 'text/plain'],
       ...(lifetime === undefined ? [] : [[TTL_HEADER, `${lifetime}`] as const]),
       ['Accept-Ranges', 'none'],
       ['Server', 'EC2ws'],
     ],
-    body: isBytes ? leaf.bytes : Buffer.from(typeof leaf === 'function' ? leaf(nowMs) : leaf),
-  }
-}
-
-/** Names below the root; a trailing slash leaves an empty last one. Undefined when the path is malformed. */
-function decodePath(path: string): readonly string[] | undefined {
-  if (!path.startsWith('/')) return undefined
-  try {
-    return path.slice(1).split('/').map(decodeURIComponent)
-  } catch {
-    return undefined
+    body,
   }
 }
 
 function scopeOf(instance: AwsInstance): TokenScope {
-  return { instanceId: instance.id, generation: instance.tokenGeneration }
+  return { service: 'imdsv2', instanceId: instance.id, generation: instance.tokenGeneration }
 }
 
 /** EC2's errors are XHTML documents whose title and heading are the status. */

@@ -4,7 +4,7 @@ import { file, MEASURED_BOOT, type Requirement, systemdVersion } from '../requir
 
 const IN_A_CLOUD: Requirement = {
   name: 'the machine was started in no cloud that has user data',
-  isMet: async ({ cloud }) => cloud !== undefined && cloud.instance.userData !== undefined,
+  isMet: async ({ cloud }) => cloud !== undefined && cloud.userData !== undefined,
 }
 /** How much of the user data is in the record itself. */
 const SHOWN_BYTES = 256
@@ -22,7 +22,7 @@ export const imdsInPcr12: Feature = {
         ? [{ word: unverified.string, sha256: Buffer.from(digests.get('sha256') ?? []).toString('hex') }]
         : [],
     )
-    const given = Buffer.from(cloud?.instance.userData ?? '')
+    const given = Buffer.from(cloud?.userData ?? '')
     const word = `imds-userdata:${sha256(given)}:${given.subarray(0, SHOWN_BYTES).toString('base64')}`
     const other = sha256(Buffer.concat([given, Buffer.of(0)]))
     const claims: Claim[] = [

@@ -1,5 +1,5 @@
 import { describe, it } from 'vitest'
-import { aws, Transcript } from '../../cloud/index.ts'
+import { cloudNamed, Transcript } from '../../cloud/index.ts'
 import { FIRMWARE_LOG, type SceneCloud, USERSPACE_LOG } from '../../scene/index.ts'
 import { BootwrightError } from '../../system/index.ts'
 import { expect } from '../expect.ts'
@@ -205,7 +205,7 @@ describe('toReachMetadata()', () => {
   })
 
   it('tells what both sides saw', async () => {
-    const cloud = { provider: aws, service: { transcript: new Transcript() } } as unknown as SceneCloud
+    const cloud = { provider: cloudNamed('aws'), service: { transcript: new Transcript() } } as unknown as SceneCloud
     const complaint = Buffer.from('bash: connect: No route to host\nbash: /dev/tcp/…: No route to host\n')
     const runUnchecked = async () => ({ exitCode: 1, stdout: Buffer.alloc(0), stderr: complaint })
     const { message, pass } = await reaches({ ...scriptedGuest({}), runUnchecked }, cloud, 0)
@@ -218,7 +218,7 @@ describe('toReachMetadata()', () => {
   })
 
   it('does not believe an answer that no service gave', async () => {
-    const cloud = { provider: aws, service: { transcript: new Transcript() } } as unknown as SceneCloud
+    const cloud = { provider: cloudNamed('aws'), service: { transcript: new Transcript() } } as unknown as SceneCloud
     const runUnchecked = async () => ({ exitCode: 0, stdout: Buffer.from('web-1'), stderr: Buffer.alloc(0) })
     expect((await reaches({ ...scriptedGuest({}), runUnchecked }, cloud, 0)).pass).toBe(false)
   })

@@ -55,7 +55,12 @@ describe('cloud-recognised', () => {
 
   it('is unsupported in a cloud that systemd does not know', async () => {
     const unknown = { ...cloud, provider: { ...provider, hwdb: undefined } }
-    expect(await asking(cloudRecognised, guest({}), { cloud: unknown })).toMatchObject({ status: 'unsupported' })
+    for (const check of [cloudRecognised, imdsHostname, imdsCredentials]) {
+      expect(await asking(check, guest({}), { cloud: unknown })).toEqual({
+        status: 'unsupported',
+        evidence: ["systemd's hwdb does not know Amazon EC2"],
+      })
+    }
   })
 })
 
@@ -75,6 +80,21 @@ describe('imds-hostname', () => {
     const result = await asking(imdsHostname, guest({ [HOSTNAME]: [1, '', 'no route\n'] }), { cloud })
     expect(result).toMatchObject({ status: 'failed', found: '""' })
     expect(result.evidence).toContain('no route')
+  })
+})
+
+describe('in a cloud whose hostname systemd does not know where to find', () => {
+  const without = verifiedInstance(cloudNamed('scaleway'), '52:54:00:b0:07:01')
+  const there = { ...cloud, ...without }
+
+  it('the hostname is unsupported, and only the user data is imported', async () => {
+    expect(await asking(imdsHostname, guest({}), { cloud: there })).toEqual({
+      status: 'unsupported',
+      evidence: ["systemd's hwdb names no path of the hostname in Scaleway"],
+    })
+    const [[name, value] = ['', '']] = Object.entries(without.credentials)
+    const files = { [`/run/credstore/${name}`]: value }
+    expect(await asking(imdsCredentials, guest({}, files), { cloud: there })).toMatchObject({ status: 'passed' })
   })
 })
 

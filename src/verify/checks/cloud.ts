@@ -1,4 +1,4 @@
-import { type Check, type CheckContext, equal, passed, unsupported } from '../check.ts'
+import { type Check, type CheckContext, type CheckedCloud, equal, passed, unsupported } from '../check.ts'
 
 const BROKER = '/usr/lib/systemd/systemd-imds'
 
@@ -6,6 +6,7 @@ const BROKER = '/usr/lib/systemd/systemd-imds'
 export async function missingForImds({ guest, cloud }: CheckContext): Promise<string | undefined> {
   if (cloud === undefined) return 'the machine was started in no cloud'
   if (!(await guest.exists(BROKER))) return `the image has no ${BROKER} (package systemd-imds)`
+  if (cloud.provider.hwdb === undefined) return `systemd's hwdb does not know ${cloud.provider.title}`
   return undefined
 }
 
@@ -16,11 +17,11 @@ export const cloudRecognised: Check = {
     const { cloud, machine } = context
     const missing = await missingForImds(context)
     if (cloud === undefined || missing !== undefined) return unsupported(missing ?? 'no cloud')
-    if (cloud.provider.hwdb === undefined) return unsupported(`systemd's hwdb does not know ${cloud.provider.title}`)
+    const vendorOfHwdb = cloud.provider.hwdb?.vendor ?? ''
     const { stdout } = await machine.run(['udevadm', 'info', '--query=property', '--path=/sys/devices/virtual/dmi/id'])
     const vendor = /^IMDS_VENDOR=(.*)$/m.exec(stdout)?.[1] ?? ''
     const modalias = /^MODALIAS=(.*)$/m.exec(stdout)?.[1] ?? ''
-    return equal(cloud.provider.hwdb.vendor, vendor, `modalias ${modalias}`)
+    return equal(vendorOfHwdb, vendor, `modalias ${modalias}`)
   },
 }
 
@@ -31,6 +32,8 @@ export const imdsHostname: Check = {
     const { cloud, machine } = context
     const missing = await missingForImds(context)
     if (cloud === undefined || missing !== undefined) return unsupported(missing ?? 'no cloud')
+    if (!hasHostname(cloud))
+      return unsupported(`systemd's hwdb names no path of the hostname in ${cloud.provider.title}`)
     const { exitCode, stdout, stderr } = await machine.runUnchecked([BROKER, '--well-known=hostname', '--cache=no'])
     const asked = `${cloud.service.transcript.exchanges.length} requests reached the metadata service`
     return equal(
@@ -49,7 +52,8 @@ export const imdsCredentials: Check = {
     const { cloud, machine } = context
     const missing = await missingForImds(context)
     if (cloud === undefined || missing !== undefined) return unsupported(missing ?? 'no cloud')
-    const expected: Record<string, string> = { 'firstboot.hostname': cloud.instance.hostname, ...cloud.credentials }
+    const hostname = hasHostname(cloud) ? { 'firstboot.hostname': cloud.instance.hostname } : {}
+    const expected: Record<string, string> = { ...hostname, ...cloud.credentials }
     const facts: string[] = []
     for (const [name, value] of Object.entries(expected)) {
       const { exitCode, stdout } = await machine.runUnchecked(['cat', '--', `/run/credstore/${name}`])
@@ -65,4 +69,8 @@ export const imdsCredentials: Check = {
     }
     return passed(facts.join(', '))
   },
+}
+
+function hasHostname({ provider }: CheckedCloud): boolean {
+  return provider.hwdb?.wellKnown.hostname !== undefined
 }
