@@ -28,6 +28,44 @@ describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')("systemd's own tests", 
     await passesUpstream(machine, 'TEST-70-TPM2.measure')
   })
 
+  test('systemd-measure reads the TPM as the original does', async ({ boot }) => {
+    await using machine = await boot('upstream', {
+      tpm: { banks: ['sha1', 'sha256', 'sha512'] },
+      disks: [program.disk],
+      memoryMiB: 2048,
+    })
+    const [original, ours] = ['/run/original', '/usr/lib/systemd/systemd-measure']
+    await machine.run(['cp', ours, original])
+    await program.standInFor(machine, ours)
+    const both = async (line: string, env = '') => {
+      const said = []
+      for (const tool of [original, ours]) said.push(await machine.runUnchecked(['sh', '-c', `${env} ${tool} ${line}`]))
+      return said.map(({ exitCode, stdout, stderr }) => {
+        return { exitCode, stdout: stdout.toString(), stderr: stderr.toString().replaceAll(original, ours) }
+      })
+    }
+    for (const line of [
+      'status',
+      'status --json=short',
+      'status --json=pretty --bank=sha256',
+      '--bank=sha384',
+      'status --bank=sha384 --bank=sha1',
+      'status --bank=sm3',
+      'calculate --current',
+      'calculate --current --bank=sha256 --phase=a:b --json=pretty',
+      'calculate --current --bank=sha384',
+      'calculate --current --bank=sm3',
+      'policy-digest --current --bank=sha256 --bank=sha512',
+      'policy-digest --current --bank=sha384',
+    ]) {
+      const [theirs, own] = await both(line)
+      expect({ line, ...own }).toEqual({ line, ...theirs })
+    }
+    const [theirs, own] = await both('status', 'SYSTEMD_COLORS=256')
+    expect(own).toEqual(theirs)
+    expect(theirs?.stderr).toContain('\x1b[0;38:5:245m# PCR[11] kernel-boot\x1b[0m')
+  })
+
   test('TEST-70-TPM2.measure fails when what it tests computes something else', async ({ boot }) => {
     await using machine = await boot('upstream', { tpm: { banks: ['sha1', 'sha256'] } })
     const original = '/usr/lib/systemd/systemd-measure'

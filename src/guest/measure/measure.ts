@@ -56,20 +56,13 @@ export async function measure(argv: readonly string[], output: ToolOutput, versi
 function status(options: MeasureOptions, output: ToolOutput): void {
   const banks = readStatus(options.banks)
   if (options.json !== undefined && options.json !== 'off') {
-    const json = banks.map(({ bank, pcrs }) => [bank, pcrs.map(({ pcr, hash }) => ({ pcr, hash }))])
+    const json = banks.map(({ bank, hash }) => [bank, [{ pcr: KERNEL_BOOT_PCR, hash }]])
     output.out(`${formatJson(Object.fromEntries(json), options.json, output)}\n`)
     return
   }
-  const [first] = banks
-  for (const [index, { pcr, title }] of (first?.pcrs ?? []).entries()) {
-    const values = banks.flatMap(({ bank, pcrs }) => {
-      const hash = pcrs[index]?.hash
-      return hash === undefined ? [] : [{ bank, hash }]
-    })
-    const isUnset = values.every(({ hash }) => /^0*$/.test(hash))
-    heading(`# PCR[${pcr}] ${title}${isUnset ? ' (NOT SET!)' : ''}`, output)
-    for (const { bank, hash } of values) output.out(`${pcr}:${bank}=${hash}\n`)
-  }
+  const isUnset = banks.every(({ hash }) => /^0*$/.test(hash))
+  heading(`# PCR[${KERNEL_BOOT_PCR}] kernel-boot${isUnset ? ' (NOT SET!)' : ''}`, output)
+  for (const { bank, hash } of banks) output.out(`${KERNEL_BOOT_PCR}:${bank}=${hash}\n`)
 }
 
 async function calculate(options: MeasureOptions, output: ToolOutput): Promise<void> {

@@ -1,33 +1,24 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { extendPcr, KERNEL_BOOT_PCR, type Pcr11Value, phaseExtends } from '../../measure/index.ts'
 import { errnoText, ToolFailure } from '../tool-failure.ts'
 
 const TPM = '/sys/class/tpm/tpm0'
 
-/** What `status` shows: PCRs that a unified kernel image shapes. */
-const RELEVANT = [
-  { pcr: 11, title: 'Unified Kernel Image' },
-  { pcr: 12, title: 'Kernel Parameters' },
-  { pcr: 13, title: 'initrd System Extensions' },
-] as const
-
 export interface BankStatus {
   readonly bank: string
-  readonly pcrs: readonly { readonly pcr: number; readonly title: string; readonly hash: string }[]
+  /** Of PCR 11, lower-case hexadecimal. */
+  readonly hash: string
 }
 
-/** Those PCRs in the banks that the TPM has. */
+/** What `status` shows: PCR 11 in those of the banks that the TPM has. */
 export function readStatus(banks: readonly string[]): BankStatus[] {
-  if (readPcr('sha256', KERNEL_BOOT_PCR) === undefined && banks.every((bank) => readPcr(bank, 11) === undefined)) {
-    throw new ToolFailure('Sorry, system lacks full TPM2 support.')
-  }
-  return banks.flatMap((bank) => {
-    const pcrs = RELEVANT.flatMap(({ pcr, title }) => {
-      const hash = readPcr(bank, pcr)
-      return hash === undefined ? [] : [{ pcr, title, hash }]
-    })
-    return pcrs.length === 0 ? [] : [{ bank, pcrs }]
+  if (!existsSync(TPM)) throw new ToolFailure('Sorry, system lacks full TPM2 support.')
+  const values = banks.flatMap((bank) => {
+    const hash = readPcr(bank)
+    return hash === undefined ? [] : [{ bank, hash }]
   })
+  if (values.length === 0) throw new ToolFailure('None of the select PCR banks appear to exist.')
+  return values
 }
 
 /** PCR 11 as it is now, and as it will be after each phase path. */
@@ -36,12 +27,18 @@ export function currentValues(
   phasePaths: readonly (readonly string[])[],
 ): Pcr11Value<string>[] {
   return banks.flatMap((bank) => {
-    const path = pcrPath(bank, KERNEL_BOOT_PCR)
+    const path = pcrPath(bank)
     let now: Buffer
     try {
       now = Buffer.from(readFileSync(path, 'latin1').trim(), 'hex')
     } catch (error) {
-      throw new ToolFailure(`Failed to read '${path}': ${errnoText(error)}`)
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || !existsSync(TPM)) {
+        throw new ToolFailure(`Failed to read '${path}': ${errnoText(error)}`)
+      }
+      throw new ToolFailure(
+        `TPM device exists, but cannot open '${path}'; either the kernel is too old, or selected PCR bank is not ` +
+          `supported: ${errnoText(error)}`,
+      )
     }
     return phasePaths.map((phasePath) => {
       let value: Uint8Array = now
@@ -53,14 +50,14 @@ export function currentValues(
   })
 }
 
-function readPcr(bank: string, pcr: number): string | undefined {
+function readPcr(bank: string): string | undefined {
   try {
-    return readFileSync(pcrPath(bank, pcr), 'latin1').trim().toLowerCase()
+    return readFileSync(pcrPath(bank), 'latin1').trim().toLowerCase()
   } catch {
     return undefined
   }
 }
 
-function pcrPath(bank: string, pcr: number): string {
-  return `${TPM}/pcr-${bank}/${pcr}`
+function pcrPath(bank: string): string {
+  return `${TPM}/pcr-${bank}/${KERNEL_BOOT_PCR}`
 }
