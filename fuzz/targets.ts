@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { crc32, gunzipSync } from 'node:zlib'
 import { parsePcrFile } from '../src/attest/index.ts'
+import { devicetree } from '../src/formats/devicetree.test-support.ts'
 import { fatImage } from '../src/formats/fat-writer.test-support.ts'
 import * as formats from '../src/formats/index.ts'
 import { cpioEntries } from '../src/image/cpio.ts'
@@ -176,6 +177,23 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
     maxBytes: 8192,
     parse: (bytes) => formats.smbiosIdentity(formats.parseSmbiosTable(bytes)),
   },
+  'hardware-ids': {
+    seeds: () => [
+      Buffer.from(`1c00001067452301ab89ef5d8123456789abcdef380000003a000000${'00'.repeat(28)}5100712c7100`, 'hex'),
+    ],
+    parse: (bytes) => formats.parseHardwareIds(bytes),
+    maxBytes: 1024,
+  },
+  devicetree: {
+    seeds: () => [
+      devicetree([
+        ['model', 'A board\0'],
+        ['compatible', 'vendor,board\0'],
+      ]),
+    ],
+    parse: (bytes) => formats.devicetreeCompatible(bytes),
+    maxBytes: 1024,
+  },
   'device-path': {
     seeds: () => [
       Buffer.from(
@@ -220,6 +238,23 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
     ],
     parse: (bytes) => measure.userspaceExtends(measure.parseUserspaceLog(bytes)),
     words: ['"pcr":', '"digests":', '"hashAlg":"sha256"', '\x1e', '{', '[', 'null', '-1', '1e99'],
+  },
+  pcrlock: {
+    seeds: () => [
+      text(
+        `{"records":[{"pcr":11,"digests":[{"hashAlg":"sha1","digest":"${'ab'.repeat(20)}"},{"hashAlg":"sm3","digest":""}]}]}`,
+      ),
+      text('{"records":[]}'),
+    ],
+    parse: (bytes) => measure.pcrlockComponents(new Map([['1-a.pcrlock', bytes]])),
+    words: ['"records":', '"pcr":', '"digests":', '"hashAlg":"sha256"', '{', '[', 'null', '-1', '1e99'],
+  },
+  pcrsig: {
+    seeds: () => [
+      text(`{"sha256":[{"pcrs":[11],"pkfp":"ab","ref":"x","pol":"${'ab'.repeat(32)}","sig":"AAAA"}],"sm3":[]}\0\0`),
+    ],
+    parse: (bytes) => measure.judgeSignatures(measure.parsePcrSignatures(bytes), [], undefined),
+    words: ['"pcrs":', '"pol":', '"sig":', '"sha512":', '{', '[', 'null', '-1', '1e99', '\0'],
   },
   'tpm-quote': {
     // TPMS_ATTEST about PCR 0 of SHA-256, with a nonce of two bytes.

@@ -5,10 +5,12 @@ import { Command } from 'commander'
 import { firmwareNamed, PrivateNetwork } from '../machine/index.ts'
 import { HASH_ALGORITHMS, type HashAlgorithm, parseHashAlgorithm } from '../measure/index.ts'
 import { calibrate, importedUserData, predictMachine } from '../scene/index.ts'
+import { BootwrightError } from '../system/index.ts'
 import { Cache, cacheDirectory } from '../toolchain/index.ts'
 import { machineStates, verifiedMachine } from '../verify/index.ts'
 import { buildImage, checkNames, cloudOption } from './image-steps.ts'
 import { FIRMWARE } from './paths.ts'
+import { againstText, predictedAgainst } from './predict-against.ts'
 import {
   checkPredictOutput,
   type PredictOutputOptions,
@@ -32,6 +34,8 @@ interface PredictOptions extends ToolchainOptions, PredictOutputOptions {
   readonly handsOff: boolean
   readonly cmdline?: string
   readonly json: boolean
+  readonly against?: string
+  readonly publicKey?: string
 }
 
 export function predictCommand(signal: AbortSignal): Command {
@@ -50,8 +54,16 @@ export function predictCommand(signal: AbortSignal): Command {
     .option('--output <path>', 'a file, or the directory of --format pcrlock; standard output without')
     .option('--private-key <file>', 'the key that --format pcrsig signs with')
     .option('--policyref <text>', 'the policy reference that is signed along')
+    .option(
+      '--against <path>',
+      'hold signed policies (.pcrsig, or a UKI with one) or a pcrlock.d against the prediction',
+    )
+    .option('--public-key <file>', 'the key that those policies are to be signed with')
     .action(async (image: string, options: PredictOptions) => {
       const format = options.json ? 'json' : options.format
+      if (options.publicKey !== undefined && options.against === undefined) {
+        throw new BootwrightError('INVALID_ARGUMENT', 'Expected --public-key FILE with --against PATH, and only there')
+      }
       checkPredictOutput({ ...options, format })
       if (!(await predict(image, { ...options, format }, signal))) process.exitCode = 1
     })
@@ -103,6 +115,13 @@ async function predict(name: string, options: PredictOptions, signal: AbortSigna
     const predicted = await predictMachine(spec, { toolchain, calibration, ...imported })
     progress.finish()
     const { version, identity } = image
+    if (options.against !== undefined) {
+      const against = await predictedAgainst(predicted.events, banks, { ...options, against: options.against })
+      process.stdout.write(
+        options.format === 'json' ? `${JSON.stringify({ schema: 1, ...against })}\n` : againstText(against),
+      )
+      return against.isHeld
+    }
     const shown = { image: { name, version, identity }, firmware: options.firmware, cloud, banks, ...predicted }
     return await writePrediction(shown, options)
   } finally {

@@ -69,8 +69,7 @@ export function ukiProfile(pe: PeFile, file: Uint8Array, options: UkiProfileOpti
   for (const name of MEASURED_SECTIONS) {
     const ofName = (section: PeSection): boolean => section.name === name
     if (CHOSEN_BY_HARDWARE.has(name)) {
-      const inProfile = own.filter(ofName)
-      const candidates = inProfile.length > 0 ? inProfile : base.filter(ofName)
+      const candidates = [...own.filter(ofName), ...base.filter(ofName)]
       const chosen = options.selected?.find((section) => candidates.includes(section))
       if (chosen !== undefined && chosen.virtualSize > 0) measured.push(contentOf(name, chosen, file))
       hardwareCandidates.push(...candidates)
@@ -110,6 +109,14 @@ export function profileScopes(pe: PeFile, profile: number): { base: readonly PeS
   const base = pe.sections.slice(0, starts[0] ?? pe.sections.length)
   const start = starts[profile]
   return { base, own: start === undefined ? [] : pe.sections.slice(start, starts[profile + 1]) }
+}
+
+/** What the file has of a section of a profile, also of one that is not measured; a view, without zeros that follow in memory. */
+export function ukiSection(pe: PeFile, file: Uint8Array, name: string, profile = 0): Uint8Array | undefined {
+  const { base, own } = profileScopes(pe, profile)
+  const section = own.find((one) => one.name === name) ?? base.find((one) => one.name === name)
+  if (section === undefined) return undefined
+  return file.subarray(section.rawOffset, section.rawOffset + Math.min(section.virtualSize, section.rawSize))
 }
 
 /** What lies in memory once the section is mapped: raw data beyond VirtualSize is not part of it. */
