@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type PredictedEvent, pcrlockFiles, pcrSignatures, referenceValues } from '../measure/index.ts'
-import { peFile } from '../measure/prediction/boot/boot-disk.test-support.ts'
 import { againstText, predictedAgainst } from './predict-against.ts'
 
 let directory: string
@@ -43,26 +42,6 @@ describe('predictedAgainst()', () => {
     })
     // Nothing is said of a bank that no policy is about.
     expect(await predictedAgainst(events, ['sha384'], { against: path })).toMatchObject({ isHeld: false, policies: [] })
-  })
-
-  it('takes them from a unified kernel image, with the key in it', async () => {
-    const path = await put(
-      'linux.efi',
-      peFile([
-        ['.linux', 'x'],
-        ['.pcrsig', signatures, 4096],
-        ['.pcrpkey', pem],
-      ]),
-    )
-    expect(await predictedAgainst(events, ['sha256', 'sha512'], { against: path })).toMatchObject({
-      isHeld: true,
-      policies: [{ signature: 'valid' }, { signature: 'valid' }],
-    })
-    const bare = await put('bare.efi', peFile([['.linux', 'x']]))
-    await expect(predictedAgainst(events, ['sha256'], { against: bare })).rejects.toMatchObject({
-      code: 'INVALID_ARGUMENT',
-      message: `Expected signed policies in ${bare}, found no section .pcrsig`,
-    })
   })
 
   it('takes components of pcrlock from a directory', async () => {

@@ -1,7 +1,6 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parsePe } from '../formats/index.ts'
 import {
   type HashAlgorithm,
   isPolicyMet,
@@ -10,9 +9,8 @@ import {
   judgeComponents,
   judgeSignatures,
   type PredictedEvent,
-  parsePcrSignatures,
   pcrlockComponents,
-  ukiSection,
+  signedPolicies,
 } from '../measure/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import { readInput } from './input-file.ts'
@@ -46,15 +44,10 @@ export async function predictedAgainst(
     return { path, isHeld: pcrs.every(({ isNamed, isCovered }) => isCovered || !isNamed), bank, pcrs }
   }
   const { bytes } = await readInput(path)
-  const isImage = bytes.subarray(0, 2).toString('latin1') === 'MZ'
-  const signatures = isImage ? ukiSection(parsePe(bytes), bytes, '.pcrsig') : bytes
-  if (signatures === undefined) {
-    throw new BootwrightError('INVALID_ARGUMENT', `Expected signed policies in ${path}, found no section .pcrsig`)
-  }
-  const own = isImage ? ukiSection(parsePe(bytes), bytes, '.pcrpkey') : undefined
-  const key = publicKey === undefined ? own : (await readInput(publicKey)).bytes
+  const signed = signedPolicies(bytes)
+  const key = publicKey === undefined ? signed.publicKey : (await readInput(publicKey)).bytes
   const policies = judgeSignatures(
-    parsePcrSignatures(signatures).filter(({ bank }) => banks.includes(bank)),
+    signed.policies.filter(({ bank }) => banks.includes(bank)),
     events,
     key === undefined ? undefined : readKey(key, publicKey ?? path),
   )
@@ -79,10 +72,9 @@ function pcrLine({ pcr, isNamed, isCovered, fits, why }: JudgedPcr): string {
   return `  PCR ${pcr}: ${isNamed ? why : `no component is about it`}\n`
 }
 
-function readKey(pem: Uint8Array, path: string): KeyObject {
+function readKey(pem: Buffer | string, path: string): KeyObject {
   try {
-    // A section of a unified kernel image ends with zeros.
-    return createPublicKey(Buffer.from(pem).toString('latin1').replaceAll('\0', ''))
+    return createPublicKey(pem)
   } catch (cause) {
     throw new BootwrightError('INVALID_ARGUMENT', `Expected a public key in ${path}: ${(cause as Error).message}`, {
       cause,

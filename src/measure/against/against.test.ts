@@ -13,7 +13,9 @@ import {
   pcrSignatures,
   policyPcr,
   referenceValues,
+  signedPolicies,
 } from '../index.ts'
+import { peFile } from '../prediction/boot/boot-disk.test-support.ts'
 
 const event = (pcr: number, what: string, more: Partial<PredictedEvent> = {}): PredictedEvent => {
   return { pcr, type: 0xd, by: 'firmware', what, measured: { kind: 'bytes', bytes: Buffer.from(what) }, ...more }
@@ -79,6 +81,37 @@ describe('judgeSignatures()', () => {
     const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const bytes = json(pcrSignatures(referenceValues(events, ['sha256'], [11]), pair.privateKey))
     expect(judge(bytes, createPublicKey(pair.privateKey))[0]?.signature).toBe('valid')
+  })
+})
+
+describe('signedPolicies()', () => {
+  const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
+
+  it('takes them from a unified kernel image, with the key in it', () => {
+    const image = peFile([
+      ['.linux', 'x'],
+      ['.pcrsig', signed([11]), 8192],
+      ['.pcrpkey', pem],
+    ])
+    expect(signedPolicies(image)).toEqual({ policies: parsePcrSignatures(signed([11])), publicKey: pem })
+    expect(
+      signedPolicies(
+        peFile([
+          ['.linux', 'x'],
+          ['.pcrsig', signed([11])],
+        ]),
+      ).publicKey,
+    ).toBeUndefined()
+  })
+
+  it('takes them from a file of their own', () => {
+    expect(signedPolicies(signed([11]))).toEqual({ policies: parsePcrSignatures(signed([11])), publicKey: undefined })
+  })
+
+  it('refuses an image without', () => {
+    expect(() => signedPolicies(peFile([['.linux', 'x']]))).toThrow(
+      expect.objectContaining({ code: 'IMAGE_INCOMPLETE', message: expect.stringContaining('.pcrsig, found none') }),
+    )
   })
 })
 

@@ -1,12 +1,13 @@
-import { efiText, utf16z } from '../../../formats/index.ts'
+import { efiText, smbiosIdentity, utf16z } from '../../../formats/index.ts'
 import { BootwrightError } from '../../../system/index.ts'
+import { chosenDevicetree } from '../../hardware-choice.ts'
 import type { HashAlgorithm } from '../../hash-algorithms.ts'
 import type { PredictedEvent } from '../event.ts'
 import type { BootVolume } from './boot-volume.ts'
 import { mangled } from './command-line.ts'
 import { bytesMeasured, imageEvents, PCR, taggedEvent } from './events.ts'
 import type { BootMachine } from './input.ts'
-import { type StartedFile, sectionOf, startedFile } from './started-file.ts'
+import { type StartedFile, sectionMemory, sectionOf, startedFile } from './started-file.ts'
 
 /** A section of an addon that the stub uses. */
 export interface AddonPart {
@@ -29,14 +30,14 @@ export interface Addons {
 
 const GLOBAL_DIRECTORY = '\\loader\\addons'
 const SUFFIX = '.addon.efi'
-const USED = ['.cmdline', '.dtb', '.dtbauto', '.initrd', '.ucode']
+const USED = ['.cmdline', '.initrd', '.ucode']
 
 /** Loads the addons for all UKIs, then those of this one. */
 export function loadAddons(
   volume: BootVolume,
   ownDirectory: string,
   uname: Uint8Array | undefined,
-  { isTrusted }: Pick<BootMachine, 'isTrusted'>,
+  { isTrusted, smbios }: Pick<BootMachine, 'isTrusted' | 'smbios'>,
   banks: readonly HashAlgorithm[],
 ): Addons {
   const events: PredictedEvent[] = []
@@ -48,7 +49,8 @@ export function loadAddons(
   for (const { name, file } of files) {
     if (isTrusted?.(file) === false) continue
     events.push(...imageEvents(file, banks, 'stub'))
-    if (!isApplicable(file, uname)) continue
+    const devicetree = devicetreeOf(file, smbios)
+    if (!isApplicable(file, uname, devicetree)) continue
     const words = sectionOf(file, '.cmdline')
     if (words !== undefined) {
       const text = mangled(efiText(words))
@@ -57,7 +59,7 @@ export function loadAddons(
     const add = (list: AddonPart[], bytes: Uint8Array | undefined): void => {
       if (bytes !== undefined) list.push({ name, bytes })
     }
-    add(devicetrees, sectionOf(file, '.dtbauto') ?? sectionOf(file, '.dtb'))
+    add(devicetrees, devicetree)
     add(initrds, sectionOf(file, '.initrd'))
     add(microcode, sectionOf(file, '.ucode'))
   }
@@ -102,10 +104,16 @@ function addonFiles(volume: BootVolume, directories: readonly string[]): { name:
   )
 }
 
+/** The one that is for this machine, if any. */
+function devicetreeOf(file: StartedFile, smbios: BootMachine['smbios']): Uint8Array | undefined {
+  const chosen = chosenDevicetree(file.pe.sections, file.bytes, smbiosIdentity(smbios))
+  return chosen === undefined ? sectionOf(file, '.dtb') : sectionMemory(file, chosen)
+}
+
 /** An addon has no kernel, and fits the UKI's kernel if it names one. */
-function isApplicable(file: StartedFile, uname: Uint8Array | undefined): boolean {
+function isApplicable(file: StartedFile, uname: Uint8Array | undefined, devicetree: Uint8Array | undefined): boolean {
   if (sectionOf(file, '.linux') !== undefined) return false
-  if (USED.every((name) => sectionOf(file, name) === undefined)) return false
+  if (devicetree === undefined && USED.every((name) => sectionOf(file, name) === undefined)) return false
   const wanted = sectionOf(file, '.uname')
   if (uname === undefined || wanted === undefined) return true
   return efiText(uname).slice(0, wanted.byteLength) === efiText(wanted)

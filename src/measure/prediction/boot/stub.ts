@@ -1,7 +1,9 @@
-import { efiText, newcArchive, parsePe, utf16z } from '../../../formats/index.ts'
+import { efiText, newcArchive, parsePe, type SmbiosIdentity, smbiosIdentity, utf16z } from '../../../formats/index.ts'
+import { EV_IPL } from '../../event-types.ts'
+import { chosenByHardware, knownHardware } from '../../hardware-choice.ts'
 import type { HashAlgorithm } from '../../hash-algorithms.ts'
 import { ukiExtends } from '../../pcr11.ts'
-import { type MeasuredContent, ukiProfile } from '../../uki.ts'
+import { type MeasuredContent, profileScopes, ukiProfile } from '../../uki.ts'
 import type { PredictedEvent } from '../event.ts'
 import { devicetreeEvents, initrdEvents, loadAddons, microcodeEvents } from './addons.ts'
 import type { Handover } from './boot-loader.ts'
@@ -45,10 +47,14 @@ export function stub(
   const profile = hasChange(systemdVersion, 'profiles') ? asked.profile : 0
   if (profile !== 0) events.push(profileEvent(profile))
   const section = (name: string): Uint8Array | undefined => sectionOf(file, name, profile)
-  const measured = ukiProfile(file.pe, file.bytes, { profile }).measured.filter(({ name }) =>
+  const identity = smbiosIdentity(machine.smbios)
+  const scopes = profileScopes(file.pe, profile)
+  const selected = chosenByHardware(scopes, file.bytes, identity)
+  const measured = ukiProfile(file.pe, file.bytes, { profile, selected }).measured.filter(({ name }) =>
     isKnown(name, systemdVersion),
   )
   events.push(...sectionEvents(file, measured, banks))
+  if (isKnown('.efifw', systemdVersion)) events.push(...firmwareImageEvents(scopes, file, identity))
 
   const explicit = explicitCommandLine(asked.rest, section('.cmdline'), machine)
   if (explicit !== undefined) events.push(commandLineEvent('stub', 'command line from the load options', explicit))
@@ -122,6 +128,21 @@ function sectionEvents(
     }
     return [iplEvent({ ...event, ...name }, section.name), iplEvent({ ...event, ...bytes }, section.name)]
   })
+}
+
+/** A machine that `.hwids` has a firmware image for may take it, restart, and measure something else then. */
+function firmwareImageEvents(
+  { base, own }: ReturnType<typeof profileScopes>,
+  file: StartedFile,
+  identity: SmbiosIdentity,
+): PredictedEvent[] {
+  const scope = [own, base].find((sections) => sections.some(({ name }) => name === '.efifw'))
+  const known = scope === undefined ? undefined : knownHardware(scope, file.bytes, identity, 'firmware')
+  if (known === undefined) return []
+  const why = `the unified kernel image has firmware ${known.resource ?? ''} for this machine, which may be taken`
+  const measured = { kind: 'unknown', why } as const
+  const what = `section .efifw of ${file.name}`
+  return [{ pcr: PCR.kernelBoot, type: EV_IPL, by: 'stub', what, measured, standsFor: 'anything' }]
 }
 
 /** Load options replace the command line of the UKI, unless Secure Boot is to protect that one. */
