@@ -8,11 +8,25 @@ const [SOL_SOCKET, SO_PEERCRED, SO_ACCEPTCONN] = [1, 17, 30]
 /** Of `linux/include/uapi/linux/fs.h`. */
 const [SEEK_DATA, SEEK_HOLE] = [3, 4]
 
-const libc = lazily(() => {
+/** Of `linux/include/uapi/linux/time.h` and `if.h`. */
+const [CLOCK_BOOTTIME, IF_NAMESIZE] = [7, 16]
+
+/** Not before it is needed: it costs a start-up that few programs have to pay. */
+export const libc = lazily(() => {
   const ffi = withoutWarning(() => process.getBuiltinModule('node:ffi'))
   const { functions } = ffi.dlopen(null, {
     getsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'pointer'], return: 'i32' },
+    setsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'u32'], return: 'i32' },
+    socket: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
+    bind: { arguments: ['i32', 'pointer', 'u32'], return: 'i32' },
+    connect: { arguments: ['i32', 'pointer', 'u32'], return: 'i32' },
+    close: { arguments: ['i32'], return: 'i32' },
     lseek: { arguments: ['i32', 'i64', 'i32'], return: 'i64' },
+    fsetxattr: { arguments: ['i32', 'pointer', 'pointer', 'u64', 'i32'], return: 'i32' },
+    fgetxattr: { arguments: ['i32', 'pointer', 'pointer', 'u64'], return: 'i64' },
+    if_nametoindex: { arguments: ['pointer'], return: 'u32' },
+    if_indextoname: { arguments: ['u32', 'pointer'], return: 'pointer' },
+    clock_gettime: { arguments: ['i32', 'pointer'], return: 'i32' },
     __errno_location: { arguments: [], return: 'pointer' },
   })
   return { ...functions, errno: () => ffi.getInt32(functions.__errno_location()) }
@@ -27,6 +41,11 @@ export function isListeningSocket(fd: number): boolean {
 export function peerUid(fd: number): number {
   // struct ucred: pid, uid, gid
   return socketOption(fd, SO_PEERCRED, 12).readUInt32LE(4)
+}
+
+/** The process at the other end of a connected UNIX socket, as the user above. */
+export function peerPid(fd: number): number {
+  return socketOption(fd, SO_PEERCRED, 12).readInt32LE(0)
 }
 
 /** The descriptor of a socket that Node has opened; -1 when it is closed, or no socket. */
@@ -53,6 +72,43 @@ export function* dataRanges(fd: number, size: number): Generator<{ readonly star
   }
 }
 
+/** Microseconds since the system was started, those of its sleep included (CLOCK_BOOTTIME, clock_gettime(2)). */
+export function bootTimeUSec(): number {
+  const time = Buffer.alloc(16)
+  if (libc().clock_gettime(CLOCK_BOOTTIME, time) !== 0) throw systemError('Cannot read the clock')
+  return Number(time.readBigInt64LE(0)) * 1e6 + Math.floor(Number(time.readBigInt64LE(8)) / 1000)
+}
+
+/** The number of a network interface; undefined where there is none of this name. */
+export function interfaceIndex(name: string): number | undefined {
+  const index = libc().if_nametoindex(cString(name))
+  return index === 0 ? undefined : index
+}
+
+/** The name of a network interface; undefined where there is none of this number. */
+export function interfaceName(index: number): string | undefined {
+  const name = Buffer.alloc(IF_NAMESIZE)
+  if (!libc().if_indextoname(index, name)) return undefined
+  return name.toString('latin1', 0, name.indexOf(0))
+}
+
+/** Sets an extended attribute of an open file (fsetxattr(2)). */
+export function setAttribute(fd: number, name: string, value: Uint8Array): void {
+  if (libc().fsetxattr(fd, cString(name), value, BigInt(value.length), 0) === 0) return
+  throw systemError(`Cannot set the attribute ${name}`)
+}
+
+/** An extended attribute of an open file; undefined where it has none, or one that is longer than wanted (fgetxattr(2)). */
+export function attribute(fd: number, name: string, maxBytes: number): Buffer | undefined {
+  const value = Buffer.alloc(maxBytes)
+  const length = Number(libc().fgetxattr(fd, cString(name), value, BigInt(maxBytes)))
+  return length < 0 ? undefined : value.subarray(0, length)
+}
+
+function cString(text: string): Buffer {
+  return Buffer.from(`${text}\0`)
+}
+
 function socketOption(fd: number, option: number, bytes: number): Buffer {
   const [value, length] = [Buffer.alloc(bytes), Buffer.alloc(4)]
   length.writeUInt32LE(bytes)
@@ -60,12 +116,14 @@ function socketOption(fd: number, option: number, bytes: number): Buffer {
   throw systemError(`Cannot read option ${option} of socket ${fd}`)
 }
 
-function systemError(what: string): BootwrightError {
+/** Why the last call has failed, with the code of errno(3) in its cause. */
+export function systemError(
+  what: string,
+): BootwrightError & { readonly cause: { readonly code: string; readonly errno: number } } {
   const errno = libc().errno()
   const code = getSystemErrorName(-errno)
-  return new BootwrightError('HOST_UNSUITABLE', `${what}: ${code}`, {
-    cause: Object.assign(new Error(code), { code, errno: -errno }),
-  })
+  const cause = Object.assign(new Error(code), { code, errno: -errno })
+  return Object.assign(new BootwrightError('HOST_UNSUITABLE', `${what}: ${code}`, { cause }), { cause })
 }
 
 /** Node says of this module that it is young: for us to judge, not for our user to read. */

@@ -12,6 +12,8 @@ import { SERVICE_INTERFACE } from './service-interface.ts'
 export interface VarlinkPeer {
   /** Of the process at the other end; undefined where the system does not tell. */
   readonly uid: number | undefined
+  /** The process that connected: it may have handed the connection on, or be gone. */
+  readonly pid?: number
 }
 
 /** One call on its way. */

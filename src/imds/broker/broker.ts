@@ -1,0 +1,76 @@
+import { interfaceIndex } from '../../system/index.ts'
+import { imdsError } from '../errors.ts'
+import type { WellKnown } from '../well-known.ts'
+import { readPinnedName, unpinName } from './cache.ts'
+import { fetchDirect, type TokenMemory } from './fetch.ts'
+import { fetchSearching } from './search.ts'
+import type { BrokerSettings, Fetched, FetchRequest } from './settings.ts'
+
+/** Asks for metadata on behalf of others, and remembers what it was told. */
+export class Broker {
+  readonly settings: BrokerSettings
+  readonly #tokens: TokenMemory = new Map()
+  readonly #running = new Map<string, Promise<Fetched>>()
+
+  constructor(settings: BrokerSettings) {
+    this.settings = settings
+  }
+
+  /**
+   * What the endpoint has under a key. Rejects with a `VarlinkErrorReply`, and with the reason of the signal.
+   *
+   * @param own tokens of a connection that is to share none
+   */
+  async fetch(request: FetchRequest, signal: AbortSignal, own: TokenMemory = new Map()): Promise<Fetched> {
+    if (this.settings.endpoint === undefined) throw imdsError('NotSupported')
+    if (!request.cache) return this.#fetchBy(request, own, signal)
+    // Many ask for the same at the same time, at boot above all: one request is enough for all of them.
+    const identity = JSON.stringify(request)
+    const running = this.#running.get(identity) ?? this.#begin(identity, request)
+    return orAbort(running, signal)
+  }
+
+  #begin(identity: string, request: FetchRequest): Promise<Fetched> {
+    const fetching = this.#fetchBy(request, this.#tokens, new AbortController().signal)
+    this.#running.set(identity, fetching)
+    const forget = (): void => void this.#running.delete(identity)
+    fetching.then(forget, forget)
+    return fetching
+  }
+
+  async #fetchBy(request: FetchRequest, tokens: TokenMemory, signal: AbortSignal): Promise<Fetched> {
+    const index = request.interfaceIndex ?? (request.cache ? this.#pinned() : undefined)
+    if (index !== undefined) return fetchDirect(this.settings, { ...request, interfaceIndex: index }, tokens, signal)
+    return fetchSearching(this.settings, request, tokens, signal)
+  }
+
+  /** The interface that answered the last time. */
+  #pinned(): number | undefined {
+    const { runtimeDirectory } = this.settings
+    if (runtimeDirectory === undefined) return undefined
+    const name = readPinnedName(runtimeDirectory)
+    if (name === undefined) return undefined
+    const index = name === '' ? undefined : interfaceIndex(name)
+    if (index === undefined) unpinName(runtimeDirectory)
+    return index
+  }
+
+  /** The path of a key; `WellKnownKeyUnset` where the endpoint has none for the name. */
+  combineKey(wellKnown: WellKnown, key: string | undefined): string {
+    const path = wellKnown === 'base' ? '' : this.settings.endpoint?.wellKnown?.[wellKnown]
+    if (path === undefined || (wellKnown === 'base' && key === undefined)) throw imdsError('WellKnownKeyUnset')
+    return `${path}${key ?? ''}`
+  }
+}
+
+async function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = (): void => reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    signal.throwIfAborted()
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
