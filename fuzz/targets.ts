@@ -4,8 +4,12 @@ import { isDeepStrictEqual } from 'node:util'
 import { crc32, gunzipSync } from 'node:zlib'
 import { parsePcrFile } from '../src/attest/index.ts'
 import { fatImage } from '../src/formats/fat-writer.test-support.ts'
+import { hwdbFile } from '../src/formats/hwdb-writer.test-support.ts'
 import * as formats from '../src/formats/index.ts'
 import { cpioEntries } from '../src/image/cpio.ts'
+import { BodyTooLarge, ResponseReader } from '../src/imds/http/response.ts'
+import { parseHttpUrl } from '../src/imds/http/target.ts'
+import { kernelItems, parseUserData } from '../src/imds/index.ts'
 import { devicetree } from '../src/measure/devicetree.test-support.ts'
 import * as measure from '../src/measure/index.ts'
 import * as logs from '../src/measure/log-writer.test-support.ts'
@@ -315,6 +319,38 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
     },
     parse: (bytes) => formats.parseWriteLog(formats.diskOf(bytes)),
   },
+  hwdb: {
+    seeds: () => [
+      hwdbFile([
+        { pattern: 'a*', key: 'K', value: 'v' },
+        { pattern: 'ab[!c-e]?', key: 'L', value: 'w', priority: 2 },
+      ]),
+    ],
+    parse: (bytes) => [...formats.lookUpHwdb(bytes, 'abfg')],
+  },
+  'http-response': {
+    seeds: () => [
+      text('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello'),
+      text(
+        'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 302 Found\r\nLocation: /a\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\nhi\r\n0\r\nA: b\r\n\r\n',
+      ),
+      text('HTTP/1.0 404 Not Found\r\n\r\nno'),
+    ],
+    parse: readHttpResponse,
+    words: ['HTTP/1.1 ', 'Content-Length: ', 'Transfer-Encoding: chunked', 'Location: ', '\r\n', '\r\n\r\n', '0\r\n'],
+  },
+  'user-data': {
+    seeds: () => [
+      text('#systemd-userdata\n{"systemd.credentials":[{"name":"a","text":"t"},{"name":"b","data":"ZA=="}]}'),
+      text('{"systemd.credentials":[{"name":"c","encrypted":"ZQ=="},{"name":"../x","text":""}]}'),
+    ],
+    parse: readUserData,
+    words: ['#systemd-userdata\n', '"systemd.credentials"', '"name"', '"text"', '"data"', '"encrypted"', '"\\u0000"'],
+  },
+  'kernel-command-line': {
+    seeds: () => [text('a=1 rd.b-c="d e" f=\'g\' "h=i j"')],
+    parse: (bytes) => kernelItems(Buffer.from(bytes).toString(), { isInitrd: true }),
+  },
   'varlink-stream': {
     seeds: () => [
       text('{"method":"a.b.C","parameters":{"text":"hi","number":9007199254740993}}\0{"method":"a.b.D","more":true}\0'),
@@ -439,4 +475,34 @@ function mendVolume(bytes: Uint8Array): void {
   let sum = 0
   for (let at = 0; at < size; at += 2) sum += volume.readUInt16LE(at)
   volume.writeUInt16LE(-sum & 0xffff, 50)
+}
+
+/** In one piece and in pieces it is the same answer, and no larger than wanted. */
+function readHttpResponse(bytes: Uint8Array): void {
+  const read = (pieces: number): unknown => {
+    const reader = new ResponseReader(1024)
+    try {
+      for (let at = 0; at < bytes.length; at += pieces) {
+        const response = reader.push(bytes.subarray(at, at + pieces))
+        if (response !== undefined) return response
+      }
+      return reader.end()
+    } catch (error) {
+      if (error instanceof BodyTooLarge) return 'too large'
+      throw error
+    }
+  }
+  const whole = read(Math.max(1, bytes.length))
+  if (!isDeepStrictEqual(whole, read(3))) throw new Error('It is read as something else in pieces')
+  if (typeof whole === 'object' && whole !== null && 'location' in whole) parseHttpUrl(String(whole.location))
+}
+
+/** No name leads out of the directory of credentials. */
+function readUserData(bytes: Uint8Array): void {
+  const parsed = parseUserData(bytes)
+  if (parsed.kind !== 'credentials') return
+  for (const entry of parsed.entries) {
+    if ('name' in entry && resolve('/store', entry.name) !== `/store/${entry.name}`)
+      throw new Error(`It leads out: ${entry.name}`)
+  }
 }

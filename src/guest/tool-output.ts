@@ -5,7 +5,7 @@ export interface ToolOutput {
   /** Both standard output and standard error. */
   readonly isTerminal: boolean
   readonly colors: ColorMode
-  out(text: string): void
+  out(text: string | Uint8Array): void
   error(text: string): void
   /** A line of a log: on a terminal it may have a colour. */
   log(level: 'error' | 'warning' | 'info', line: string): void
@@ -16,7 +16,7 @@ export interface ToolStreams {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly isOutTerminal: boolean
   readonly isErrorTerminal: boolean
-  out(text: string): void
+  out(text: string | Uint8Array): void
   error(text: string): void
 }
 

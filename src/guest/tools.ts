@@ -1,4 +1,7 @@
 import { unknownName } from '../system/index.ts'
+import { imds } from './imds/imds.ts'
+import { imdsGenerator } from './imds-generator/generator.ts'
+import { imdsd } from './imdsd/imdsd.ts'
 import { measure } from './measure/measure.ts'
 import type { ToolOutput } from './tool-output.ts'
 
@@ -9,6 +12,9 @@ type GuestTool = (argv: readonly string[], output: ToolOutput) => Promise<number
 const VERSION = 'systemd 262 (bootwright)\n'
 
 const TOOLS: Readonly<Record<string, GuestTool>> = {
+  'systemd-imds': (argv, output) => imds(argv, output, { version: VERSION }),
+  'systemd-imds-generator': (argv, output) => imdsGenerator(argv, output),
+  'systemd-imdsd': (argv, output) => imdsd(argv, output, { version: VERSION }),
   'systemd-measure': (argv, output) => measure(argv, output, VERSION),
 }
 

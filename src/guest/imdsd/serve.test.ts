@@ -1,0 +1,63 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { ok, scriptedEndpoint } from '../../imds/index.ts'
+import { runUnchecked } from '../../system/index.ts'
+import { readyToolchain, type Toolchain } from '../../toolchain/index.ts'
+import { spawnVarlink } from '../../varlink/index.ts'
+
+const toolchain = (await readyToolchain().catch(() => undefined)) as Toolchain
+const MAIN = join(import.meta.dirname, '..', 'main.ts')
+const directory = mkdtempSync(join(tmpdir(), 'bootwright-serve-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+/** The broker on the connection that it is started with, as a unit with `Accept=yes` starts it. */
+function broker(url: string): Promise<Awaited<ReturnType<typeof spawnVarlink>>> {
+  return spawnVarlink({
+    argv: [process.execPath, MAIN, 'systemd-imdsd'],
+    env: { SYSTEMD_PROC_CMDLINE: '', SYSTEMD_IMDS_DATA_URL: url, RUNTIME_DIRECTORY: directory },
+  })
+}
+
+describe('systemd-imdsd with a connection', () => {
+  it('is the service, and ends with its connection', async () => {
+    await using endpoint = await scriptedEndpoint([ok('hi')])
+    await using service = await broker(endpoint.url)
+    const call = { key: '/k', interface: 1, firewallMark: null }
+    expect(await service.call('io.systemd.InstanceMetadata.Get', call)).toEqual({ data: 'aGk=', interface: 1 })
+    expect(await service.call('io.systemd.InstanceMetadata.Get', call)).toEqual({ data: 'aGk=', interface: 1 })
+    expect(endpoint.requests).toHaveLength(1)
+    expect(await service.call('io.systemd.InstanceMetadata.GetVendorInfo')).toEqual({ dataUrl: endpoint.url })
+  })
+})
+
+describe.skipIf(toolchain === undefined)('systemd-imdsd and varlinkctl (needs the tools: ./bootwright setup)', () => {
+  it('has the interface that varlinkctl knows, and answers its calls', async () => {
+    const script = `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "\${0##*/}"\n`
+    const program = join(directory, 'systemd-imdsd')
+    const { writeFile } = await import('node:fs/promises')
+    await writeFile(program, script, { mode: 0o755 })
+    await using endpoint = await scriptedEndpoint([ok('hi')])
+    const env = { SYSTEMD_PROC_CMDLINE: '', SYSTEMD_IMDS_DATA_URL: endpoint.url, SYSTEMD_IMDS_VENDOR: 'v' }
+    const varlinkctl = async (...argv: string[]) => runUnchecked(toolchain.command(['varlinkctl', ...argv], { env }))
+    const seen = await varlinkctl('introspect', `exec:${program}`, 'io.systemd.InstanceMetadata')
+    expect(seen.stdout).toContain('method GetVendorInfo')
+    const vendor = await varlinkctl(
+      'call',
+      '--json=short',
+      `exec:${program}`,
+      'io.systemd.InstanceMetadata.GetVendorInfo',
+      '{}',
+    )
+    expect(JSON.parse(vendor.stdout)).toEqual({ vendor: 'v', dataUrl: endpoint.url })
+    const got = await varlinkctl(
+      'call',
+      '--json=short',
+      `exec:${program}`,
+      'io.systemd.InstanceMetadata.Get',
+      '{"key":"/k","interface":1,"firewallMark":null}',
+    )
+    expect(JSON.parse(got.stdout)).toEqual({ data: 'aGk=', interface: 1 })
+  })
+})
