@@ -1,84 +1,11 @@
-import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { damaged, expectResultOrMalformed, garbage } from './garbage.test-support.ts'
-import { type DiskReader, parseGpt, parseGuid } from './index.ts'
-
-const ESP = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
-const ROOT = '4f68bce3-e8cd-4db1-96e7-fbcaf984b709'
-const DISK = '11111111-2222-4333-8444-555555555555'
-const SECTORS = 128
-
-interface Entry {
-  type: string
-  guid: string
-  first: number
-  last: number
-  attributes?: bigint
-  name: string
-}
-
-const entries: (Entry | undefined)[] = [
-  { type: ESP, guid: '00000000-0000-4000-8000-000000000001', first: 40, last: 47, name: 'esp' },
-  undefined,
-  {
-    type: ROOT,
-    guid: '00000000-0000-4000-8000-000000000003',
-    first: 48,
-    last: 63,
-    attributes: (1n << 59n) | (1n << 63n),
-    name: 'wurzel-ä_1.0 and thirty-six chars lg',
-  },
-]
-
-interface Shape {
-  sector?: number
-  entries?: (Entry | undefined)[]
-  /** Changes the header fields before its CRC is made. */
-  tweak?: (header: Buffer, copy: 'primary' | 'backup') => void
-}
-
-/** A disk of 128 sectors with both copies of its GPT, written field by field. */
-function disk({ sector = 512, entries: list = entries, tweak }: Shape = {}): Buffer {
-  const bytes = Buffer.alloc(SECTORS * sector)
-  const array = Buffer.alloc(128 * 128)
-  for (const [index, entry] of list.entries()) {
-    if (entry === undefined) continue
-    const at = index * 128
-    array.set(parseGuid(entry.type), at)
-    array.set(parseGuid(entry.guid), at + 16)
-    array.writeBigUInt64LE(BigInt(entry.first), at + 32)
-    array.writeBigUInt64LE(BigInt(entry.last), at + 40)
-    array.writeBigUInt64LE(entry.attributes ?? 0n, at + 48)
-    array.write(entry.name, at + 56, 72, 'utf16le')
-  }
-  const arraySectors = array.byteLength / sector
-  for (const copy of ['primary', 'backup'] as const) {
-    const lba = copy === 'primary' ? 1 : SECTORS - 1
-    const arrayLba = copy === 'primary' ? 2 : SECTORS - 1 - arraySectors
-    const header = bytes.subarray(lba * sector, lba * sector + 92)
-    header.write('EFI PART')
-    header.writeUInt32LE(0x10000, 8)
-    header.writeUInt32LE(92, 12)
-    header.writeBigUInt64LE(BigInt(lba), 24)
-    header.writeBigUInt64LE(BigInt(SECTORS - lba), 32)
-    header.writeBigUInt64LE(34n, 40)
-    header.writeBigUInt64LE(94n, 48)
-    header.set(parseGuid(DISK), 56)
-    header.writeBigUInt64LE(BigInt(arrayLba), 72)
-    header.writeUInt32LE(128, 80)
-    header.writeUInt32LE(128, 84)
-    header.writeUInt32LE(crc32(array), 88)
-    tweak?.(header, copy)
-    header.writeUInt32LE(0, 16)
-    header.writeUInt32LE(crc32(header), 16)
-    bytes.set(array, arrayLba * sector)
-  }
-  return bytes
-}
+import { DISK, type Entry, ESP, gptDisk, ROOT } from './gpt-disk.test-support.ts'
+import { type DiskReader, parseGpt } from './index.ts'
 
 describe('parseGpt()', () => {
   it.for([512, 4096] as const)('reads both copies with sectors of %i bytes', (sector) => {
-    const bytes = disk({ sector })
+    const bytes = gptDisk({ sector })
     const gpt = parseGpt(bytes)
     expect(gpt).toMatchObject({ sectorSize: sector, used: 'primary' })
     expect(gpt.header).toMatchObject({
@@ -106,7 +33,7 @@ describe('parseGpt()', () => {
   })
 
   it('asks a reader for the ends of the disk only', () => {
-    const bytes = disk()
+    const bytes = gptDisk()
     const asked: [number, number][] = []
     const reader: DiskReader = {
       size: bytes.byteLength,
@@ -134,7 +61,7 @@ describe('parseGpt()', () => {
     ['header CRC', 512 + 16],
     ['partition array', 1024 + 3],
   ])('falls back to the backup copy when the primary %s is damaged, and says where', ([, offset]) => {
-    const bytes = disk()
+    const bytes = gptDisk()
     bytes[offset] = 0xa5
     const gpt = parseGpt(bytes)
     expect(gpt.used).toBe('backup')
@@ -143,13 +70,13 @@ describe('parseGpt()', () => {
   })
 
   it('finds the backup copy of a disk with 4096-byte sectors', () => {
-    const bytes = disk({ sector: 4096 })
+    const bytes = gptDisk({ sector: 4096 })
     bytes.fill(0, 4096, 4096 + 92)
     expect(parseGpt(bytes)).toMatchObject({ sectorSize: 4096, used: 'backup' })
   })
 
   it('reports a truncated disk: its backup copy, and then its partitions, are gone', () => {
-    const bytes = disk()
+    const bytes = gptDisk()
     const gpt = parseGpt(bytes.subarray(0, 127 * 512))
     expect(gpt.used).toBe('primary')
     expect(gpt.backup).toMatchObject({ state: 'damaged', error: { detail: { offset: 127 * 512 } } })
@@ -157,12 +84,12 @@ describe('parseGpt()', () => {
   })
 
   it('does not take the left-over of another table for the backup', () => {
-    const bytes = disk({ tweak: (header, copy) => copy === 'backup' && header.fill(7, 56, 72) })
+    const bytes = gptDisk({ tweak: (header, copy) => copy === 'backup' && header.fill(7, 56, 72) })
     expect(parseGpt(bytes).backup).toMatchObject({ state: 'damaged', error: { detail: { field: 'diskGuid' } } })
   })
 
   it('rejects two damaged copies with the error of the primary one', () => {
-    const bytes = disk()
+    const bytes = gptDisk()
     bytes[512 + 88] = 1
     bytes[127 * 512 + 88] = 2
     expect(() => parseGpt(bytes)).toThrow('Cannot read GPT: HeaderCRC32 at offset 528')
@@ -182,7 +109,7 @@ describe('parseGpt()', () => {
     ['entries beyond the disk', (header) => header.writeBigUInt64LE(120n, 72), 'partition entry array'],
     ['a wrong CRC of the entries', (header) => header.writeUInt32LE(1, 88), 'partition entry array'],
   ])('rejects %s although the header CRC is right', ([, tweak, message]) => {
-    expect(() => parseGpt(disk({ tweak }))).toThrow(message)
+    expect(() => parseGpt(gptDisk({ tweak }))).toThrow(message)
   })
 
   const esp: Entry = { type: ESP, guid: DISK, first: 40, last: 47, name: 'esp' }
@@ -192,11 +119,11 @@ describe('parseGpt()', () => {
     ['ends in the backup table', [{ ...esp, last: 95 }], 'blocks 40-95 should lie in 34-94'],
     ['overlaps another', [esp, { ...esp, first: 47, last: 50 }], 'partition 1 ends in block 47'],
   ])('rejects a partition that %s', ([, list, message]) => {
-    expect(() => parseGpt(disk({ entries: list }))).toThrow(message)
+    expect(() => parseGpt(gptDisk({ entries: list }))).toThrow(message)
   })
 
   it('survives truncation, damage and garbage', () => {
-    const bytes = disk()
+    const bytes = gptDisk()
     for (let length = 0; length < bytes.byteLength; length += 61) {
       expectResultOrMalformed(() => parseGpt(bytes.subarray(0, length)))
     }
