@@ -19,6 +19,7 @@ const LAYERS = [
   'imds',
   'cloud',
   'sysupdate',
+  'release',
   'measure',
   'machine',
   'tpm',
