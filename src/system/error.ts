@@ -25,6 +25,8 @@ const FAMILIES = {
   BUILD_FAILED: 'usage',
   IMAGE_INCOMPLETE: 'usage',
   NOT_REPRODUCIBLE: 'guest',
+  UPDATE_UNTRUSTED: 'guest',
+  UPDATE_REFUSED: 'usage',
   // The host, or a tool on it, cannot do its part.
   HOST_UNSUITABLE: 'host',
   TOOL_MISSING: 'host',
@@ -34,6 +36,8 @@ const FAMILIES = {
   NO_SPACE: 'host',
   PACKAGE_SOURCE: 'host',
   NAMESPACE_DENIED: 'host',
+  DOWNLOAD_FAILED: 'host',
+  UPDATE_LOCKED: 'host',
   TIMED_OUT: 'host',
   INTERRUPTED: 'host',
   // This program is wrong.

@@ -1,0 +1,126 @@
+import { Readable } from 'node:stream'
+import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { BootwrightError } from '../../system/index.ts'
+import { throughProgram } from './program-filter.ts'
+
+export type Compression = 'none' | 'gzip' | 'xz' | 'zstd' | 'lz4' | 'bzip2'
+
+/** What the bytes begin with; the name of a file tells nothing. */
+const MAGIC: readonly (readonly [Compression, Buffer])[] = [
+  ['gzip', Buffer.from('1f8b', 'hex')],
+  ['xz', Buffer.from('fd377a585a00', 'hex')],
+  ['zstd', Buffer.from('28b52ffd', 'hex')],
+  ['lz4', Buffer.from('04224d18', 'hex')],
+  ['bzip2', Buffer.from('BZh')],
+]
+const LONGEST_MAGIC = 6
+
+/**
+ * What only the system's own libraries do well: their programs, which every system that has such files has. A window of
+ * `xz -9` takes 65 MiB.
+ */
+const PROGRAMS = {
+  xz: ['xz', '--decompress', '--stdout', '--quiet', '--memlimit-decompress=256MiB'],
+  lz4: ['lz4', '-d', '-c', '-q'],
+  bzip2: ['bzip2', '--decompress', '--stdout', '--quiet'],
+} as const
+
+const CHUNK_BYTES = 1024 * 1024
+
+export interface Decompressed {
+  readonly compression: Compression
+  /** Rejects with `MALFORMED_INPUT` when the bytes are damaged or end early, with `TOOL_MISSING` without the program. */
+  readonly bytes: AsyncIterable<Buffer>
+}
+
+/** Decompresses by content, as a stream. What is shorter than a magic number, or has none, passes as it is. */
+export async function decompress(
+  input: AsyncIterable<Buffer>,
+  options: { signal?: AbortSignal | undefined } = {},
+): Promise<Decompressed> {
+  const { head, whole } = await peek(input, LONGEST_MAGIC)
+  const compression = MAGIC.find(([, magic]) => head.subarray(0, magic.byteLength).equals(magic))?.[0] ?? 'none'
+  switch (compression) {
+    case 'none':
+      return { compression, bytes: whole }
+    case 'gzip':
+      return { compression, bytes: throughTransform(whole, createGunzip({ chunkSize: CHUNK_BYTES }), compression) }
+    case 'zstd':
+      return {
+        compression,
+        bytes: throughTransform(whole, createZstdDecompress({ chunkSize: CHUNK_BYTES }), compression),
+      }
+    default:
+      return { compression, bytes: throughProgram(PROGRAMS[compression], whole, options.signal) }
+  }
+}
+
+async function peek(
+  input: AsyncIterable<Buffer>,
+  length: number,
+): Promise<{ head: Buffer; whole: AsyncGenerator<Buffer, void, void> }> {
+  const iterator = input[Symbol.asyncIterator]()
+  const first: Buffer[] = []
+  let known = 0
+  let isOver = false
+  while (known < length && !isOver) {
+    const next = await iterator.next()
+    if (next.done === true) isOver = true
+    else {
+      first.push(next.value)
+      known += next.value.byteLength
+    }
+  }
+  async function* whole(): AsyncGenerator<Buffer, void, void> {
+    try {
+      yield* first
+      while (!isOver) {
+        const next = await iterator.next()
+        if (next.done === true) isOver = true
+        else yield next.value
+      }
+    } finally {
+      await iterator.return?.()
+    }
+  }
+  return { head: Buffer.concat(first), whole: whole() }
+}
+
+async function* throughTransform(
+  input: AsyncIterable<Buffer>,
+  transform: ReturnType<typeof createGunzip | typeof createZstdDecompress>,
+  compression: Compression,
+): AsyncGenerator<Buffer, void, void> {
+  // Errors of the input must not be taken for errors of what it contains.
+  let inputError: { error: unknown } | undefined
+  const source = Readable.from(
+    (async function* () {
+      try {
+        yield* input
+      } catch (error) {
+        inputError = { error }
+        throw error
+      }
+    })(),
+    { objectMode: false, highWaterMark: CHUNK_BYTES },
+  )
+  source.on('error', (error) => transform.destroy(error))
+  source.pipe(transform)
+  try {
+    yield* transform as AsyncIterable<Buffer>
+  } catch (cause) {
+    if (inputError !== undefined) throw inputError.error
+    throw damaged(compression, (cause as Error).message, cause)
+  } finally {
+    source.destroy()
+    transform.destroy()
+  }
+}
+
+export function damaged(compression: string, problem: string, cause?: unknown): BootwrightError {
+  return new BootwrightError('MALFORMED_INPUT', `Cannot decompress ${compression}: ${problem}`, {
+    ...(cause === undefined ? {} : { cause }),
+    hint: 'What is served is damaged, or was made by a program of another kind: make the release again.',
+    detail: { compression },
+  })
+}

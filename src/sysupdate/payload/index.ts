@@ -1,0 +1,3 @@
+export { openDownload } from './download.ts'
+export { isDownloadFailure, printable } from './download-error.ts'
+export type { StallLimit } from './stall-watch.ts'
