@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   matrix: async () => (await import('./matrix.ts')).matrixCommand,
   deprecations: async () => (await import('./deprecations.ts')).deprecationsCommand,
   fraction: async () => (await import('./fraction.ts')).fractionCommand,
+  imds: async () => (await import('./imds.ts')).imdsCommand,
   eventlog: async () => (await import('./eventlog.ts')).eventlogCommand,
 }
 

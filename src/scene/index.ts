@@ -1,4 +1,5 @@
 export { calibrate } from './calibration.ts'
+export { cloudAuthorityPath, cloudSigner } from './cloud-authority.ts'
 export * from './guest-reads.ts'
 export * from './host-pcrs.ts'
 export * from './instance.ts'

@@ -76,7 +76,8 @@ function answerGet(
   { signer }: Setting,
   lifetime: number | undefined,
 ): MetadataResponse<AwsInstance> {
-  const names = decodePath(path)
+  // The AWS SDK for JavaScript begins its paths with two slashes.
+  const names = decodePath(path.replace(/^\/\/+/, '/'))
   if (names === undefined) return errorPage(400)
   const found = find(awsTree(instance), names)
   if (found === undefined) return errorPage(404)
