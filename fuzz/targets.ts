@@ -4,7 +4,6 @@ import { isDeepStrictEqual } from 'node:util'
 import { crc32, gunzipSync } from 'node:zlib'
 import { parsePcrFile } from '../src/attest/index.ts'
 import { fatImage } from '../src/formats/fat-writer.test-support.ts'
-import { hwdbFile } from '../src/formats/hwdb-writer.test-support.ts'
 import * as formats from '../src/formats/index.ts'
 import { cpioEntries } from '../src/image/cpio.ts'
 import { BodyTooLarge, ResponseReader } from '../src/imds/http/response.ts'
@@ -321,7 +320,7 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
   },
   hwdb: {
     seeds: () => [
-      hwdbFile([
+      formats.hwdbFile([
         { pattern: 'a*', key: 'K', value: 'v' },
         { pattern: 'ab[!c-e]?', key: 'L', value: 'w', priority: 2 },
       ]),

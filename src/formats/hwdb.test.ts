@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { lookUpHwdb } from './hwdb.ts'
-import { hwdbFile } from './hwdb-writer.test-support.ts'
+import { hwdbFile } from './hwdb-writer.ts'
 
 describe('lookUpHwdb()', () => {
   it('takes the later line of the later file', () => {

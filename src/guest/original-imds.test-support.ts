@@ -1,4 +1,4 @@
-import { globSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -54,5 +54,14 @@ export class OriginalImds implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.#directory, { recursive: true, force: true })
+  }
+}
+
+/** Whether this host has a metadata endpoint of its own, which programs without another one would ask. */
+export function isInCloud(): boolean {
+  try {
+    return readFileSync('/run/udev/data/+dmi:id', 'utf8').includes('E:IMDS_VENDOR=')
+  } catch {
+    return false
   }
 }

@@ -1,18 +1,11 @@
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { lookUpHwdb } from '../../formats/index.ts'
-import { hostSources, kernelItems, networkMode } from '../../imds/index.ts'
+import { hardwareProperties, hostSources, kernelItems, networkMode } from '../../imds/index.ts'
 import { parseBoolean } from '../parse-values.ts'
 import { errnoText } from '../tool-failure.ts'
 import type { ToolOutput } from '../tool-output.ts'
 
 const UNITS = '/usr/lib/systemd/system'
-const HWDB_PATHS = [
-  '/etc/systemd/hwdb/hwdb.bin',
-  '/etc/udev/hwdb.bin',
-  '/usr/lib/systemd/hwdb/hwdb.bin',
-  '/usr/lib/udev/hwdb.bin',
-]
 const DMI_DEVICE = 'sys-devices-virtual-dmi-id.device'
 
 export interface GeneratorContext {
@@ -38,7 +31,8 @@ export async function imdsGenerator(
   const sources = hostSources(undefined, { compat: false, environment })
   const wanted = new Map(kernelItems(sources.kernelCommandLine, sources).map(({ key, value }) => [key, value]))
   try {
-    const isEnabled = truth(wanted, 'systemd.imds') ?? (!isContainer(root, environment) && isCloud(root))
+    const isEnabled =
+      truth(wanted, 'systemd.imds') ?? (!isContainer(root, environment) && hardwareProperties(root).has('IMDS_VENDOR'))
     if (!isEnabled) return 0
     const isImported = truth(wanted, 'systemd.imds.import') ?? sources.isInitrd
     writeUnits(argv[1] ?? argv[0] ?? '', { isImported, hasNetwork: networkMode(sources) !== 'off' })
@@ -78,26 +72,4 @@ function writeUnits(directory: string, { isImported, hasNetwork }: { isImported:
 
 function isContainer(root: string, environment: Readonly<Record<string, string | undefined>>): boolean {
   return environment.SYSTEMD_VIRTUALIZATION?.startsWith('container') ?? existsSync(join(root, 'run/systemd/container'))
-}
-
-/** Whether the hardware database knows a vendor of metadata for this machine; udev has not looked yet. */
-function isCloud(root: string): boolean {
-  const modalias = dmiModalias(root)
-  const path = HWDB_PATHS.map((path) => join(root, path)).find((path) => existsSync(path))
-  if (modalias === undefined || path === undefined) return false
-  return lookUpHwdb(readFileSync(path), modalias).has('IMDS_VENDOR')
-}
-
-/** The kernel's own, and the tag of the chassis, which it leaves out. */
-function dmiModalias(root: string): string | undefined {
-  const read = (name: string): string | undefined => {
-    try {
-      return readFileSync(join(root, 'sys/devices/virtual/dmi/id', name), 'utf8').replace(/\n$/, '')
-    } catch {
-      return undefined
-    }
-  }
-  const [modalias, tag] = [read('modalias'), read('chassis_asset_tag')]
-  const hasTag = tag !== undefined && tag !== '' && !/\p{Cc}/u.test(tag)
-  return modalias === undefined ? undefined : `${modalias}${hasTag ? `cat${tag}:` : ''}`
 }

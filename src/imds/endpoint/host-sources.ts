@@ -1,6 +1,7 @@
 import { accessSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Endpoint } from './endpoint.ts'
+import { hardwareProperties } from './hardware.ts'
 import type { EndpointSources } from './sources.ts'
 
 /** More is in none of these files. */
@@ -19,7 +20,11 @@ export function hostSources(
     kernelCommandLine: environment.SYSTEMD_PROC_CMDLINE ?? readText('/proc/cmdline') ?? '',
     isInitrd: isInitrd(environment),
     credential: (name) => (credentials === undefined ? undefined : readText(join(credentials, name))),
-    udevProperties: udevProperties(readText('/run/udev/data/+dmi:id') ?? ''),
+    // The last to be asked, and not for nothing: the database is large.
+    get udevProperties() {
+      const known = udevProperties(readText('/run/udev/data/+dmi:id') ?? '')
+      return compat || known.has('IMDS_VENDOR') ? known : propertiesOfHardware()
+    },
     compat,
   }
 }
@@ -32,6 +37,15 @@ export function udevProperties(record: string): ReadonlyMap<string, string> {
     if (name !== undefined && value !== undefined) properties.set(name, value)
   }
   return properties
+}
+
+/** A database that is none says nothing. */
+function propertiesOfHardware(): ReadonlyMap<string, string> {
+  try {
+    return hardwareProperties('/')
+  } catch {
+    return new Map()
+  }
 }
 
 function isInitrd(environment: EndpointSources['environment']): boolean {
