@@ -1,6 +1,7 @@
 export * from './error.ts'
 export * from './host-refusal.ts'
 export * from './libc.ts'
+export * from './libc-files.ts'
 export * from './namespace.ts'
 export * from './process.ts'
 export * from './process-start.ts'

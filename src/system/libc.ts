@@ -21,6 +21,8 @@ export const libc = lazily(() => {
     bind: { arguments: ['i32', 'pointer', 'u32'], return: 'i32' },
     connect: { arguments: ['i32', 'pointer', 'u32'], return: 'i32' },
     close: { arguments: ['i32'], return: 'i32' },
+    flock: { arguments: ['i32', 'i32'], return: 'i32' },
+    syscall: { arguments: ['i64', 'i64', 'pointer', 'pointer', 'u64'], return: 'i64' },
     lseek: { arguments: ['i32', 'i64', 'i32'], return: 'i64' },
     fsetxattr: { arguments: ['i32', 'pointer', 'pointer', 'u64', 'i32'], return: 'i32' },
     fgetxattr: { arguments: ['i32', 'pointer', 'pointer', 'u64'], return: 'i64' },

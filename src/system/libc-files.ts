@@ -1,0 +1,47 @@
+import { getSystemErrorName } from 'node:util'
+import { libc, systemError } from './libc.ts'
+
+/** Of `linux/include/uapi/asm-generic/fcntl.h`; the number of openat2(2) is the same everywhere. */
+const [LOCK_EX, LOCK_NB, SYS_OPENAT2, SEEK_END] = [2, 4, 437n, 2]
+
+const O_CLOEXEC = 0o2000000n
+
+/** Of `linux/include/uapi/linux/openat2.h`. */
+const RESOLVE = { noMagicLinks: 0x02n, noSymlinks: 0x04n, beneath: 0x08n, inRoot: 0x10n }
+
+/**
+ * Opens a path below an open directory (openat2(2)), as a descriptor that the caller closes.
+ *
+ * `inside` takes links as they are meant in a tree whose root the directory is; `strict` takes none, and no `..` that
+ * leads out. Undefined when there is no such file; rejects with `HOST_UNSUITABLE`: `ELOOP` is a link, `EXDEV` the way out.
+ */
+export function openBelow(
+  directoryFd: number,
+  path: string,
+  options: { readonly flags: number; readonly links: 'inside' | 'strict' },
+): number | undefined {
+  const how = Buffer.alloc(24)
+  how.writeBigUInt64LE(BigInt(options.flags) | O_CLOEXEC, 0)
+  const walk = options.links === 'inside' ? RESOLVE.inRoot : RESOLVE.beneath | RESOLVE.noSymlinks
+  how.writeBigUInt64LE(walk | RESOLVE.noMagicLinks, 16)
+  const fd = Number(
+    libc().syscall(SYS_OPENAT2, BigInt(directoryFd), Buffer.from(`${path}\0`), how, BigInt(how.byteLength)),
+  )
+  if (fd >= 0) return fd
+  if (getSystemErrorName(-libc().errno()) === 'ENOENT') return undefined
+  throw systemError(`Cannot open ${path}`)
+}
+
+/** Takes the exclusive lock of an open file (flock(2)) until that is closed; false when somebody else has it. */
+export function tryLock(fd: number): boolean {
+  if (libc().flock(fd, LOCK_EX | LOCK_NB) === 0) return true
+  if (getSystemErrorName(-libc().errno()) === 'EAGAIN') return false
+  throw systemError(`Cannot lock file ${fd}`)
+}
+
+/** Bytes of an open file or block device. */
+export function sizeOf(fd: number): number {
+  const size = Number(libc().lseek(fd, 0n, SEEK_END))
+  if (size < 0) throw systemError(`Cannot find the size of file ${fd}`)
+  return size
+}

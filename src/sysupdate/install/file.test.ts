@@ -1,0 +1,148 @@
+import { createHash } from 'node:crypto'
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type FileServer, parseServeFault, serveDirectory } from '../../release/index.ts'
+import { acquireFile, type FileTarget, installFile } from './index.ts'
+
+const CONTENT = Buffer.alloc(300_000, 'a kernel ')
+const SHA256 = createHash('sha256').update(CONTENT).digest('hex')
+const QUICK = { retries: 0, backOffMs: () => 0 }
+
+let directory: string
+let root: string
+let server: FileServer
+let target: FileTarget
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'bootwright-file-'))
+  root = join(directory, 'root')
+  await mkdir(join(directory, 'served'))
+  await mkdir(root)
+  await writeFile(join(directory, 'served/os_2.efi'), CONTENT)
+  server = await serveDirectory(join(directory, 'served'))
+  target = { root, directory: '/efi/EFI/Linux', name: 'os_2+3-0.efi' }
+})
+
+afterEach(async () => {
+  await server[Symbol.asyncDispose]()
+  await rm(directory, { recursive: true })
+})
+
+const payload = (more: object = {}) => ({
+  url: `${server.url}/os_2.efi`,
+  sha256: SHA256,
+  size: CONTENT.byteLength,
+  ...more,
+})
+const PLACE = 'efi/EFI/Linux'
+const files = () => readdir(join(root, PLACE))
+
+describe('acquireFile() and installFile()', () => {
+  it('make the directory, keep the file pending, then give it its name', async () => {
+    const full = { ...target, mode: 0o640, modifiedAt: new Date('2026-01-02T03:04:05Z') }
+    await acquireFile(full, payload(), QUICK)
+    expect(await files()).toEqual(['.sysupdate.pending.os_2+3-0.efi'])
+    await installFile(full)
+    await installFile(full)
+    expect(await files()).toEqual(['os_2+3-0.efi'])
+    const path = join(root, PLACE, full.name)
+    expect((await readFile(path)).equals(CONTENT)).toBe(true)
+    const { mode, mtime } = await lstat(path)
+    expect([(mode & 0o7777).toString(8), mtime]).toEqual(['640', full.modifiedAt])
+  })
+
+  it('make a file read-only once it has its name', async () => {
+    const full = { ...target, mode: 0o644, readOnly: true }
+    await acquireFile(full, payload(), QUICK)
+    expect((await lstat(join(root, PLACE, `.sysupdate.pending.${full.name}`))).mode & 0o222).not.toBe(0)
+    await installFile(full)
+    expect((await lstat(join(root, PLACE, full.name))).mode & 0o7777).toBe(0o444)
+  })
+
+  it('take names with directories', async () => {
+    const nested = { ...target, name: 'os_2.efi.extra.d/more.addon.efi' }
+    await acquireFile(nested, payload(), QUICK)
+    await installFile(nested)
+    expect(await readdir(join(root, PLACE, 'os_2.efi.extra.d'))).toEqual(['more.addon.efi'])
+  })
+
+  it.for<[string, string, object]>([
+    ['/os_2.efi truncate 1000', 'DOWNLOAD_FAILED', {}],
+    ['/os_2.efi corrupt 5', 'UPDATE_UNTRUSTED', {}],
+    ['/none endless', 'UPDATE_UNTRUSTED', { size: 5 }],
+    ['/none endless', 'NO_SPACE', { size: 2 ** 52 }],
+  ])('leave nothing when it fails, and the old file alone: %s', async ([fault, code, more]) => {
+    await mkdir(join(root, PLACE), { recursive: true })
+    await writeFile(join(root, PLACE, target.name), 'old')
+    using rule = server.fail(parseServeFault(fault))
+    await expect(acquireFile(target, payload(more), QUICK)).rejects.toMatchObject({ code })
+    expect(await files()).toEqual([target.name])
+    expect(await readFile(join(root, PLACE, target.name), 'utf8')).toBe('old')
+    rule[Symbol.dispose]()
+    await acquireFile(target, payload(), QUICK)
+    await installFile(target)
+    expect((await readFile(join(root, PLACE, target.name))).equals(CONTENT)).toBe(true)
+  })
+
+  it('replace what a run has left that was ended', async () => {
+    await mkdir(join(root, PLACE), { recursive: true })
+    for (const state of ['partial', 'pending']) {
+      await writeFile(join(root, PLACE, `.sysupdate.${state}.${target.name}`), 'half')
+    }
+    await acquireFile(target, payload(), QUICK)
+    await installFile(target)
+    expect(await files()).toEqual([target.name])
+  })
+
+  it('follow no link that was planted in the target', async () => {
+    const outside = join(directory, 'outside')
+    await mkdir(outside)
+    await writeFile(join(outside, 'victim'), 'untouched')
+    await mkdir(join(root, PLACE), { recursive: true })
+    await symlink(outside, join(root, PLACE, 'os_2.efi.extra.d'))
+    const nested = { ...target, name: 'os_2.efi.extra.d/victim' }
+    await expect(acquireFile(nested, payload(), QUICK)).rejects.toMatchObject({
+      code: 'UPDATE_REFUSED',
+      message: expect.stringContaining('A link is on the way to os_2.efi.extra.d/victim'),
+    })
+    for (const prefix of ['.sysupdate.partial.', '.sysupdate.pending.', '']) {
+      await symlink(join(outside, 'victim'), join(root, PLACE, `${prefix}${target.name}`))
+    }
+    await acquireFile(target, payload(), QUICK)
+    await installFile(target)
+    expect((await lstat(join(root, PLACE, target.name))).isFile()).toBe(true)
+    expect(await readdir(outside)).toEqual(['victim'])
+    expect(await readFile(join(outside, 'victim'), 'utf8')).toBe('untouched')
+  })
+
+  it('take links on the way to the directory as they are meant below the root', async () => {
+    await mkdir(join(root, 'boot'))
+    await symlink('/boot', join(root, 'efi'))
+    await acquireFile(target, payload(), QUICK)
+    expect(await readdir(join(root, 'boot/EFI/Linux'))).toHaveLength(1)
+  })
+
+  it.for(['../x', 'a/../x', '/x', '', 'a//b', '.', 'a\0b'])('refuse the name "%s"', async (name) => {
+    await expect(acquireFile({ ...target, name }, payload(), QUICK)).rejects.toMatchObject({ code: 'UPDATE_REFUSED' })
+    expect(await readdir(root)).toEqual([])
+  })
+
+  it('refuse to replace a directory, and to install what was never acquired', async () => {
+    await expect(installFile(target)).rejects.toMatchObject({ code: 'UPDATE_REFUSED' })
+    await mkdir(join(root, PLACE, target.name), { recursive: true })
+    await acquireFile(target, payload(), QUICK)
+    await expect(installFile(target)).rejects.toThrow('A directory is where os_2+3-0.efi should be')
+  })
+
+  it('leave the directory to the run that has it', async () => {
+    using _ = server.fail(parseServeFault('/os_2.efi slow 500000'))
+    const first = acquireFile(target, payload(), QUICK)
+    await expect.poll(() => server.requests.length).toBe(1)
+    await expect(acquireFile({ ...target, name: 'other' }, payload(), QUICK)).rejects.toMatchObject({
+      code: 'UPDATE_LOCKED',
+    })
+    await first
+  })
+})
