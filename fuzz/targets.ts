@@ -13,6 +13,7 @@ import { devicetree } from '../src/measure/devicetree.test-support.ts'
 import * as measure from '../src/measure/index.ts'
 import * as logs from '../src/measure/log-writer.test-support.ts'
 import { bootDisk, loader, peFile, smbiosTable, uki } from '../src/measure/prediction/boot/boot-disk.test-support.ts'
+import * as sysupdate from '../src/sysupdate/index.ts'
 import { observedBoot, parseAttestedPcrs, parsePublicArea, parseSignature } from '../src/tpm/index.ts'
 import { ECHO } from '../src/varlink/echo-service.test-support.ts'
 import * as varlink from '../src/varlink/index.ts'
@@ -395,6 +396,48 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
       'int',
     ],
   },
+  'sysupdate-definition': {
+    seeds: () => [
+      text(
+        '[Transfer]\nMinVersion=1\nProtectVersion=%A\nVerify=no\nChangeLog=https://a/@v\nFeatures=a "b c"\n' +
+          '[Source]\nType=url-file\nPath=https://a/b\nMatchPattern=a_@v_@u.raw **/b_@v.\\x41\n' +
+          '[Target]\nType=partition\nPath=auto\nMatchPartitionType=usr-verity\nPartitionFlags=0x10\nInstancesMax=3\n',
+      ),
+      text('[Feature]\nDescription=a \\\n b\nDocumentation=http://a\nEnabled=yes\nSuggestOnHost=|!x\n# c\n'),
+    ],
+    parse: readSysupdateDefinition,
+    words: [
+      '[Source]\n',
+      '[Target]\n',
+      'MatchPattern=',
+      '@v',
+      '@@',
+      '%A',
+      '%',
+      '\\\n',
+      '\\U0010ffff',
+      '"',
+      '\n',
+      'Path=/',
+      'Type=tar',
+    ],
+    maxBytes: 1024,
+  },
+  'sysupdate-pattern': {
+    seeds: () => [
+      text('u_@v+@l-@d.efi\0u_7+3-0.efi'),
+      text(
+        'x_@v_@u_@f_@a_@g_@r_@t_@m_@s_@h\0x_1_0b4f1ea05f0b4c4d9a44bb0ee1a2a4a1_ff_1_0_yes_5_644_7_'.concat(
+          'ab'.repeat(32),
+        ),
+      ),
+      text('**/d-@v\0a/d-1'),
+      text('d@@/@v/x\0d@/1/x'),
+    ],
+    parse: matchSysupdatePattern,
+    words: ['@v', '@u', '@@', '/', '**/', '_', '\0'],
+    maxBytes: 512,
+  },
   cpio: {
     seeds: () => {
       const target = { directory: '.extra/credentials', directoryMode: 0o500, fileMode: 0o400 }
@@ -440,6 +483,27 @@ function readVarlinkInterface(bytes: Uint8Array): void {
   const described = varlink.parseInterface(Buffer.from(bytes).toString())
   const again = varlink.parseInterface(varlink.formatInterface(described))
   if (!isDeepStrictEqual(described, again)) throw new Error('It is read as something else when it is written')
+}
+
+function readSysupdateDefinition(bytes: Uint8Array): void {
+  const files = [{ path: '/x', bytes }]
+  const context = {
+    specifiers: (letter: string) => (letter === 'A' ? '1' : undefined),
+    architecture: 'x86-64',
+    transferSource: '/source',
+  }
+  if (Buffer.from(bytes).includes('[Feature]')) sysupdate.parseOption('feature', 'x', files, [])
+  else sysupdate.parseTransfer('x', files, context, [])
+}
+
+/** Pattern and name with NUL between; what fits has to be written so that it fits again. */
+function matchSysupdatePattern(bytes: Uint8Array): void {
+  const [pattern = '', name = ''] = Buffer.from(bytes).toString().split('\0', 2)
+  const parsed = sysupdate.parsePattern(pattern)
+  const match = sysupdate.matchPattern(parsed, name)
+  if (match.result !== 'yes') return
+  const again = sysupdate.matchPattern(parsed, sysupdate.formatPattern(parsed, match.fields))
+  if (!isDeepStrictEqual(match, again)) throw new Error('A name is read as something else when it is written')
 }
 
 /** The variables of a machine in a volume that ends soon after them. */

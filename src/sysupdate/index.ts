@@ -1,0 +1,6 @@
+export * from './parse-option.ts'
+export * from './parse-transfer.ts'
+export * from './partition-types.ts'
+export * from './pattern.ts'
+export * from './read-definitions.ts'
+export * from './types.ts'
