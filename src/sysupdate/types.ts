@@ -91,19 +91,3 @@ export interface Instance {
   /** Of a partition: its number in the table. */
   readonly partitionNumber?: number
 }
-
-/** A line of a `SHA256SUMS` file. */
-export interface ManifestEntry {
-  readonly name: string
-  /** Lower-case hexadecimal. */
-  readonly sha256: string
-}
-
-export interface ManifestOptions {
-  /** Whether its signature must be good. */
-  readonly isVerified: boolean
-  readonly signal?: AbortSignal | undefined
-}
-
-/** Gets the manifest of the directory that an URL names. */
-export type ManifestSource = (url: string, options: ManifestOptions) => Promise<readonly ManifestEntry[]>

@@ -1,0 +1,149 @@
+import { lstatSync, readdirSync } from 'node:fs'
+import type { Gpt, GptPartition } from '../formats/index.ts'
+import type { ManifestEntry } from './manifest/index.ts'
+import { unfinishedType } from './partition-types.ts'
+import { matchPatterns, type PatternFields } from './pattern.ts'
+import { resolveBelow } from './root-path.ts'
+import type { Instance, Resource } from './types.ts'
+
+/** The label of a partition that holds nothing. */
+export const EMPTY_LABEL = '_empty'
+
+const UNFINISHED = /^\.sysupdate\.(partial|pending)\./
+/** Deeper than any pattern goes; a directory is no loop, because links are not followed. */
+const MAX_DEPTH = 64
+
+/**
+ * Instances of a resource in the file system: files or directories by their own kind, never links, in no particular order.
+ * A directory that is not there has none.
+ *
+ * @param path of the resource, already resolved
+ */
+export function directoryInstances(resource: Resource, path: string): Instance[] {
+  const found: Instance[] = []
+  visit(resource, path, '', 0, found)
+  return found
+}
+
+function visit(resource: Resource, root: string, below: string, depth: number, found: Instance[]): void {
+  for (const name of namesIn(below === '' ? root : `${root}/${below}`)) {
+    const path = `${root}/${below}${below === '' ? '' : '/'}${name}`
+    const facts = lstatSync(path, { throwIfNoEntry: false, bigint: true })
+    if (facts === undefined) continue
+    const isDirectory = facts.isDirectory()
+    if (!isDirectory && !facts.isFile()) continue
+    const [prefix = '', state] = UNFINISHED.exec(name) ?? []
+    const relative = `${below}${below === '' ? '' : '/'}${name.slice(prefix.length)}`
+    const match = matchPatterns(resource.patterns, relative)
+    if (match.fields !== undefined && isDirectory === isDirectoryType(resource)) {
+      const fields: PatternFields = {
+        mtimeUs: facts.mtimeNs / 1000n,
+        mode: Number(facts.mode & 0o7777n),
+        ...match.fields,
+      }
+      found.push({ type: resource.type, path, fields, state: stateOf(state), patternIndex: match.index })
+      continue
+    }
+    if (isDirectory && match.isDescent && depth < MAX_DEPTH)
+      visit(resource, root, relativeDirectory(below, name), depth + 1, found)
+  }
+}
+
+function relativeDirectory(below: string, name: string): string {
+  return below === '' ? name : `${below}/${name}`
+}
+
+function isDirectoryType({ type }: Resource): boolean {
+  return type === 'directory' || type === 'subvolume'
+}
+
+function stateOf(word: string | undefined): Instance['state'] {
+  return word === 'partial' || word === 'pending' ? word : 'complete'
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** The directory of a resource below a root; that of the EFI or boot partition must be told, and has no links in it. */
+export function resourceDirectory(
+  resource: Pick<Resource, 'path' | 'pathRelativeTo'>,
+  root: string,
+  bases: { readonly esp?: string; readonly xbootldr?: string; readonly explicit?: string },
+): string | undefined {
+  if (resource.pathRelativeTo === 'root') return resolveBelow(root, resource.path)
+  if (resource.pathRelativeTo === 'explicit') {
+    return bases.explicit === undefined ? undefined : resolveBelow(bases.explicit, resource.path)
+  }
+  const base = resource.pathRelativeTo === 'esp' ? bases.esp : (bases.xbootldr ?? bases.esp)
+  return base === undefined ? undefined : resolveBelow(base, resource.path, { links: 'prohibited' })
+}
+
+export interface Slots {
+  readonly instances: readonly Instance[]
+  /** Partitions of the type that hold nothing. */
+  readonly empty: readonly GptPartition[]
+}
+
+/**
+ * Instances among the partitions of a disk: those of the type, and of the types derived from it, whose label fits.
+ *
+ * @param disk how the disk is called in the path of an instance
+ */
+export function partitionInstances(resource: Resource, gpt: Pick<Gpt, 'partitions'>, disk: string): Slots {
+  const states = new Map<string, Instance['state']>([
+    [resource.partitionType, 'complete'],
+    [unfinishedType(resource.partitionType, 'partial'), 'partial'],
+    [unfinishedType(resource.partitionType, 'pending'), 'pending'],
+  ])
+  const instances: Instance[] = []
+  const empty: GptPartition[] = []
+  for (const partition of gpt.partitions) {
+    const state = states.get(partition.typeGuid)
+    if (state === undefined) continue
+    if (partition.name === EMPTY_LABEL) {
+      // What is half written and half erased is free as well, but only once its type is back.
+      if (state === 'complete') empty.push(partition)
+      continue
+    }
+    const match = matchPatterns(resource.patterns, partition.name)
+    if (match.fields === undefined) continue
+    const fields: PatternFields = {
+      partitionUuid: partition.partitionGuid,
+      partitionFlags: partition.attributes,
+      readOnly: (partition.attributes & READ_ONLY) !== 0n,
+      ...match.fields,
+    }
+    const path = partitionPath(disk, partition.number)
+    const { number: partitionNumber } = partition
+    instances.push({ type: 'partition', path, fields, state, patternIndex: match.index, partitionNumber })
+  }
+  return { instances, empty }
+}
+
+/** Attribute bit 60 (UAPI.2). */
+const READ_ONLY = 1n << 60n
+
+/** As the kernel names partitions; those of a disk image have its path and their number. */
+function partitionPath(disk: string, number: number): string {
+  if (!disk.startsWith('/dev/')) return `${disk}#${number}`
+  return `${disk}${/\d$/.test(disk) ? 'p' : ''}${number}`
+}
+
+/** Instances among the lines of a manifest. A hash in a name that is not the file's leaves it out. */
+export function manifestInstances(resource: Resource, manifest: readonly ManifestEntry[]): Instance[] {
+  const base = resource.path.replace(/[?#].*$/, '').replace(/\/+$/, '')
+  return manifest.flatMap(({ name, sha256 }): Instance[] => {
+    const match = matchPatterns(resource.patterns, name)
+    if (match.fields === undefined) return []
+    if (match.fields.sha256 !== undefined && match.fields.sha256 !== sha256) return []
+    const fields: PatternFields = { ...match.fields, sha256 }
+    return [{ type: resource.type, path: `${base}/${name}`, fields, state: 'complete', patternIndex: match.index }]
+  })
+}
