@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   'guest-tools': async () => (await import('./guest-tools.ts')).guestToolsCommand,
   matrix: async () => (await import('./matrix.ts')).matrixCommand,
   deprecations: async () => (await import('./deprecations.ts')).deprecationsCommand,
+  serve: async () => (await import('./serve.ts')).serveCommand,
   fraction: async () => (await import('./fraction.ts')).fractionCommand,
   imds: async () => (await import('./imds.ts')).imdsCommand,
   eventlog: async () => (await import('./eventlog.ts')).eventlogCommand,
