@@ -30,12 +30,13 @@ async function originals(commands: readonly string[]): Promise<{ stdout: string;
   return commands.map((_, index) => ({ stdout: parts[2 * index] ?? '', exitCode: Number(parts[2 * index + 1]) }))
 }
 
-/** Two or three transfers of files and directories, with some of the versions on each side. */
+/** Two or three transfers of files and directories, with some of the versions on each side, in some trees unfinished ones. */
 function makeTree(seed: number): { definitions: string; offline: boolean } {
   const random = seededRandom(seed)
   const chance = (share: number): boolean => random() < share
   const root = join(directory, String(seed))
   const definitions = join(root, 'definitions')
+  const hasUnfinished = chance(0.4)
   mkdirSync(definitions, { recursive: true })
   for (let index = 0; index < (chance(0.5) ? 2 : 3); index++) {
     const isDirectory = chance(0.3)
@@ -47,7 +48,9 @@ function makeTree(seed: number): { definitions: string; offline: boolean } {
     }
     for (const version of VERSIONS) {
       if (chance(0.6)) make(source, `s_${version}.raw`)
-      if (chance(0.35)) make(target, chance(0.5) && !isDirectory ? `t_${version}+3-0.raw` : `t_${version}.raw`)
+      const state = hasUnfinished && chance(0.3) ? `.sysupdate.${chance(0.5) ? 'pending' : 'partial'}.` : ''
+      const name = chance(0.5) && !isDirectory ? `t_${version}+3-0.raw` : `t_${version}.raw`
+      if (chance(0.35)) make(target, `${state}${name}`)
     }
     const text = [
       '[Transfer]',
@@ -72,6 +75,11 @@ function planned(definitions: string, offline: boolean) {
     available: offline ? [] : directoryInstances(transfer.source, transfer.source.path),
   }))
   return planUpdate(transfers, 'original')
+}
+
+/** The original names the newest installed version otherwise when it is not activated. */
+function currentKey(newest: UpdateSet | undefined): string {
+  return newest?.isPending === true ? 'current+pending' : 'current'
 }
 
 /** `list VERSION` as JSON, in part. */
@@ -103,7 +111,7 @@ describe.skipIf(toolchain === undefined)('the original (needs the tools: ./bootw
       ])
       const ours = {
         list: {
-          current: plan.newestInstalled?.version ?? null,
+          [currentKey(plan.newestInstalled)]: plan.newestInstalled?.version ?? null,
           all: plan.sets.map(({ version }) => version),
           appstreamUrls: [],
         },
