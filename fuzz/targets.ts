@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
+import { validateHeaderValue } from 'node:http'
 import { join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { crc32, gunzipSync } from 'node:zlib'
 import { parsePcrFile } from '../src/attest/index.ts'
+import { clouds, describedInstance, makeSigner } from '../src/cloud/index.ts'
+import { decodePath, decodeQuery } from '../src/cloud/path.ts'
 import { fatImage } from '../src/formats/fat-writer.test-support.ts'
 import * as formats from '../src/formats/index.ts'
 import { cpioEntries } from '../src/image/cpio.ts'
@@ -78,6 +81,74 @@ const TPM_LOG = [
 ].join('\n')
 
 export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
+  'metadata-request': {
+    seeds: () =>
+      [
+        'aws\nPUT /latest/api/token\nX-aws-ec2-metadata-token-ttl-seconds: 60\n\n',
+        'aws\nGET /latest/meta-data/hostname\nX-aws-ec2-metadata-token: x\n\n',
+        'google\nGET /computeMetadata/v1/instance/?recursive=true&alt=text\nMetadata-Flavor: Google\n\n',
+        'google\nGET /computeMetadata/v1/instance/tags?wait_for_change=true&timeout_sec=0\nMetadata-Flavor: Google\n\n',
+        'azure\nGET /metadata/instance/network?api-version=2025-04-07&format=text\nMetadata: true\n\n',
+        'azure\nPOST /metadata/scheduledevents?api-version=2020-07-01\nMetadata: true\n\n{"StartRequests":[{"EventId":"a"}]}',
+        'azure\nPOST /machine?comp=health\nx-ms-version: 2012-11-30\n\n<Health><State>Ready</State></Health>',
+        'oracle\nGET /opc/v2/vnics/0/macAddr\nAuthorization: Bearer Oracle\n\n',
+        'scaleway\nPATCH /user_data/key\n\nvalue',
+        'scaleway\nPATCH /state\n\n{"state_detail":"booted"}',
+        'hetzner\nGET /hetzner/v1/metadata/public-keys/0\n\n',
+        'alibaba\nGET /2016-01-01/meta-data/all\n\n',
+        'tencent\nGET /meta-data/placement/\n\n',
+        'vultr\nGET /v1/interfaces/0/ipv4/\n\n',
+        'digitalocean\nGET /metadata/v1/interfaces/public/0/\n\n',
+        'openstack\nGET /openstack/latest/network_data.json\n\n',
+      ].map(text),
+    parse: answerRequest,
+    words: [
+      'GET',
+      'PUT',
+      'POST',
+      'PATCH',
+      'DELETE',
+      '%2F',
+      '%00',
+      '%ff',
+      '../',
+      '__proto__',
+      'constructor',
+      '?',
+      '&',
+      '=',
+    ],
+  },
+  'metadata-path': {
+    seeds: () => ['/a/b%20c?d=e+f&g', '/%c3%a4/?=&=='].map(text),
+    parse(bytes) {
+      const [path = '', query = ''] = Buffer.from(bytes).toString().split('?')
+      return [decodePath(path), decodeQuery(query)]
+    },
+    words: ['%2F', '%00', '%ff', '+', '&', '='],
+  },
+  'instance-description': {
+    seeds: () =>
+      [
+        '{"hostname": "web-1", "userData": "{}", "tags": {}}',
+        '{"interfaces": [{"mac": "02:00:00:00:00:01", "ipv4": "10.0.0.2", "ipv4Subnet": "10.0.0.0/24", "ipv6": []}]}',
+        '{"sshKeys": [{"name": "a", "openssh": "ssh-ed25519 AAAA"}], "startedAtMs": 0}',
+      ].map(text),
+    parse(bytes) {
+      let json: unknown
+      try {
+        json = JSON.parse(Buffer.from(bytes).toString())
+      } catch {
+        return undefined
+      }
+      const random = bytes.length % clouds.size
+      const cloud = [...clouds.values()][random]
+      const instance = cloud === undefined ? undefined : describedInstance(cloud, json)
+      if (cloud === undefined || instance === undefined) return undefined
+      return cloud.smbios(instance)
+    },
+    words: ['null', '[]', '{}', '"id"', '"zone"', '"region"', '"type"', '"__proto__"'],
+  },
   pe: {
     seeds: () => [dense(loader()), dense(uki()), secureBoot('signed-by-two.efi'), secureBoot('plain.efi')],
     parse(bytes) {
@@ -463,6 +534,36 @@ function readVarlinkStream(bytes: Uint8Array): void {
       else varlink.parseCall(varlink.formatCall({ method: 'a.b.C', parameters }).subarray(0, -1))
     }
   }
+}
+
+const signer = makeSigner()
+
+/** A cloud, a line of request, headers, an empty line, a body: all of them answer, whatever it is. */
+function answerRequest(bytes: Uint8Array): unknown {
+  const [head = '', ...body] = Buffer.from(bytes).toString('latin1').split('\n\n')
+  const [name = '', line = '', ...headers] = head.split('\n')
+  const [method = '', target = ''] = line.split(' ')
+  const [path = '', ...query] = target.split('?')
+  const cloud = clouds.get(name) ?? clouds.values().next().value
+  const peer = { address: '127.0.0.1', port: 1 }
+  for (const endpoint of cloud?.endpoints ?? []) {
+    const request = {
+      method,
+      path,
+      query: query.join('?'),
+      headers: headers.map((header) => [header.split(':')[0] ?? '', header.split(': ')[1] ?? ''] as const),
+      body: Buffer.from(body.join('\n\n'), 'latin1'),
+      endpoint: endpoint.name,
+      peer,
+      local: peer,
+      arrivedAtMs: 0,
+    }
+    const answer = cloud?.answer(request, cloud.instance(), 0, { signer, hasHwdbPaths: true, held: undefined })
+    if (answer === undefined || 'holdUntilMs' in answer) continue
+    if (!Number.isInteger(answer.status)) throw new Error(`It answers with status ${answer.status}`)
+    for (const [header, value] of answer.headers) validateHeaderValue(header, value)
+  }
+  return undefined
 }
 
 /** TPML_PCR_SELECTION of PCR 0 and 7 of SHA-256, and both values, as tpm2-tools writes them. */

@@ -10,6 +10,11 @@ describe.for([...clouds.values()])('an instance of $name described in JSON', (cl
     expect(describedInstance(cloud, {})).toEqual(cloud.instance())
   })
 
+  it('may have an interface with less than the usual one', () => {
+    const { publicIpv4: _public, ipv6Subnet: _subnet, ...nic } = cloud.instance().interfaces[0]
+    expect(describedInstance(cloud, { interfaces: [{ ...nic, ipv6: [] }] }).interfaces).toEqual([{ ...nic, ipv6: [] }])
+  })
+
   it.for([
     [null, 'an object of fields, found null'],
     [[], 'an object of fields, found array'],

@@ -44,11 +44,12 @@ function alike(provider: Provider, place: string, model: unknown, value: unknown
   for (const [name, one] of isRecord ? Object.entries(value as object) : fields) {
     const given = (value as Record<string, unknown>)[name]
     if (isRecord) alike(provider, `${place}.${name}`, '', given, depth + 1)
-    else if (given !== undefined || kindOf(one) !== 'undefined')
-      alike(provider, `${place}.${name}`, one, given, depth + 1)
+    else if (given !== undefined || !OPTIONAL.has(name)) alike(provider, `${place}.${name}`, one, given, depth + 1)
   }
 }
 
+/** What an interface need not have. */
+const OPTIONAL = new Set(['publicIpv4', 'ipv6Subnet'])
 /** Objects with fields of their own, though all of them are text; in all others names are the caller's. */
 const STRUCTURES = new Set(['sshKeys', 'identities', 'securityGroups'])
 

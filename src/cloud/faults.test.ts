@@ -57,6 +57,9 @@ describe('FaultPlan', () => {
     { path: '/', fault: { kind: 'moved', location: '/a\r\nX: y' } },
     { path: '/', fault: { kind: 'moved', location: '' } },
     { path: '/', fault: { kind: 'slow-body', bytesPerSecond: 0 } },
+    { path: '/', fault: { kind: 'endless-body', piece: '' } },
+    { path: '/', fault: { kind: 'wrong-clock', offsetSeconds: Number.NaN } },
+    { path: '/', fault: { kind: 'wrong-clock', offsetSeconds: 1e12 } },
     { path: '/', fault: { kind: 'latency', delayMs: -1 } },
     { path: '/', fault: { kind: 'latency', delayMs: Number.NaN } },
   ] satisfies FaultRule[])('refuses %j', (rule) => {

@@ -16,6 +16,10 @@ export type Fault =
   | { readonly kind: 'moved'; readonly location: string; readonly status?: 301 | 302 | 303 | 307 | 308 }
   /** Sends the body in small pieces, so fast on the whole. */
   | { readonly kind: 'slow-body'; readonly bytesPerSecond: number }
+  /** Sends a body that never ends, without a word on its length, as fast as the client reads; text when absent. */
+  | { readonly kind: 'endless-body'; readonly piece?: string }
+  /** Says that it is another time, in `Date`; every date in the body stays. */
+  | { readonly kind: 'wrong-clock'; readonly offsetSeconds: number }
   /** Takes the request and never says anything; the connection stays open. */
   | { readonly kind: 'silence' }
   /** Answers later; goes together with the next fault that matches. */
@@ -46,6 +50,8 @@ export interface FaultRule {
 
 /** Longer timers fire at once. */
 const MAX_DELAY_MS = 0x7fff_ffff
+/** A century: HTTP writes years with four digits. */
+const MAX_OFFSET_SECONDS = 3_155_760_000
 /** Faster is not slow. */
 const MAX_BYTES_PER_SECOND = 1_000_000
 
@@ -122,6 +128,10 @@ function check({ path, after, times, fault }: FaultRule): void {
   const headers = fault.kind === 'moved' ? [['Location', fault.location] as const] : []
   for (const [name, value] of fault.kind === 'status' ? (fault.headers ?? []) : headers) {
     if (!isHeader(name, value)) refuse(`a header that can be sent, found ${JSON.stringify(`${name}: ${value}`)}`)
+  }
+  if (fault.kind === 'endless-body' && fault.piece === '') refuse('a piece of an endless body, found an empty one')
+  if (fault.kind === 'wrong-clock' && !(Math.abs(fault.offsetSeconds) <= MAX_OFFSET_SECONDS)) {
+    refuse(`an offset of the clock up to ${MAX_OFFSET_SECONDS} s, found ${fault.offsetSeconds}`)
   }
   if (fault.kind === 'latency' && !(fault.delayMs >= 0 && fault.delayMs <= MAX_DELAY_MS)) {
     refuse(`a delay from 0 to ${MAX_DELAY_MS} ms, found ${fault.delayMs}`)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { GARBAGE } from './faults.ts'
-import { HOSTNAME, start, withFault } from './service.fixture.ts'
+import { HOSTNAME, NOW, start, withFault } from './service.fixture.ts'
 
 describe('faults', () => {
   it('status: says what it is told, so many times', async () => {
@@ -47,6 +47,35 @@ describe('faults', () => {
     const answer = await imds.fetch(HOSTNAME)
     await imds[Symbol.asyncDispose]()
     await expect(answer.text()).rejects.toThrow()
+  })
+
+  it('endless-body: begins with the truth and goes on until the client has enough', async () => {
+    await using imds = await withFault({ path: HOSTNAME, fault: { kind: 'endless-body', piece: 'ab' } })
+    const answer = await imds.fetch(HOSTNAME)
+    expect(answer.headers.get('Content-Length')).toBeNull()
+    let text = ''
+    for await (const piece of answer.body ?? []) {
+      text += Buffer.from(piece).toString()
+      if (text.length > 1_000_000) break
+    }
+    const { hostname } = imds.live.current
+    expect(text.startsWith(`${hostname}abab`)).toBe(true)
+    expect(imds.service.transcript.exchanges[0]).toMatchObject({ outcome: 'fault', faults: ['endless-body'] })
+    expect((await imds.fetch('/latest/meta-data/instance-id')).status).toBe(200)
+  })
+
+  it('endless-body: does not keep the service from ending, read or not', async () => {
+    const imds = await withFault({ path: HOSTNAME, fault: { kind: 'endless-body' } })
+    const answer = await imds.fetch(HOSTNAME)
+    await imds[Symbol.asyncDispose]()
+    await expect(answer.text()).rejects.toThrow()
+  })
+
+  it('wrong-clock: says another time than it is', async () => {
+    await using imds = await withFault({ path: HOSTNAME, fault: { kind: 'wrong-clock', offsetSeconds: -86_400 } })
+    const answer = await imds.fetch(HOSTNAME)
+    expect(answer.headers.get('Date')).toBe(new Date(NOW - 86_400_000).toUTCString())
+    expect(await answer.text()).toBe(imds.live.current.hostname)
   })
 
   it('can be switched while it runs', async () => {

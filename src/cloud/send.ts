@@ -4,6 +4,8 @@ import type { HeaderLines, MetadataResponse } from './provider.ts'
 
 /** How often a piece of a slow body goes out, if that is at least a byte. */
 const PIECE_MS = 100
+/** What goes out at once of a body that never ends. */
+const ENDLESS_CHUNK_BYTES = 65_536
 /** Longer timers fire at once. */
 const MAX_INTERVAL_MS = 0x7fff_ffff
 
@@ -43,6 +45,12 @@ export function send(answer: MetadataResponse, faults: readonly Fault[], respons
     }
     case 'slow-body':
       return { ...answer, go: () => trickle(answer, fault.bytesPerSecond, response, date) }
+    case 'endless-body':
+      return { ...answer, go: () => endless(answer, fault.piece ?? 'bootwright\n', response, date) }
+    case 'wrong-clock': {
+      const wrong = new Date(date.getTime() + fault.offsetSeconds * 1_000)
+      return { ...answer, go: () => whole(answer, response, wrong) }
+    }
     case 'wrong-value': {
       const changed = { ...answer, body: bytes(fault.value) }
       return { ...changed, go: () => whole(changed, response, date) }
@@ -92,6 +100,24 @@ function trickle(
   }
   const timer = setInterval(next, Math.min(everyMs, MAX_INTERVAL_MS))
   response.once('close', () => clearInterval(timer))
+}
+
+/** The true body comes first. Ends when the client or the service goes away; what is not read does not heap up. */
+function endless(
+  { status, headers, body }: MetadataResponse,
+  piece: string,
+  response: ServerResponse,
+  date: Date,
+): void {
+  response.writeHead(status, [...headers, ['Date', date.toUTCString()]].flat())
+  response.flushHeaders()
+  const chunk = Buffer.from(piece.repeat(Math.ceil(ENDLESS_CHUNK_BYTES / piece.length)))
+  const more = (): void => {
+    while (!response.destroyed && response.write(chunk));
+  }
+  response.on('drain', more)
+  response.write(body.length === 0 ? chunk : body)
+  more()
 }
 
 /** The date is the service's, not the host's, so that a clock can be wrong on purpose. */
