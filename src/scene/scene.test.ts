@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { cloudNamed } from '../cloud/index.ts'
+import { cloudNamed, movedTo, overIpv6Only } from '../cloud/index.ts'
 import { Namespace } from '../system/index.ts'
 import { readyToolchain, type Toolchain } from '../toolchain/index.ts'
 import { instanceIn } from './instance.ts'
@@ -55,6 +55,23 @@ describe.skipIf(toolchain === undefined || !canOpen)('openScene() (needs namespa
 
   it('answers at a link-local address', async () => {
     expect(await asked('hetzner', 'fe80::a9fe:a9fe%bw0', 80, '/hetzner/v1/metadata')).toMatch(/^HTTP\/1\.[01] 200/)
+  })
+
+  it('answers over IPv6 alone, and at another address, when that is so', async () => {
+    const aws = cloudNamed('aws')
+    for (const [provider, address, other] of [
+      [overIpv6Only(aws), 'fd00:ec2::254', '169.254.169.254'],
+      [movedTo(aws, '169.254.1.1'), '169.254.1.1', '169.254.169.254'],
+    ] as const) {
+      const cloud = { provider, instance: instanceIn(provider, MAC) }
+      await using scene = await openScene({ toolchain, directory, cloud, macAddress: MAC })
+      const ask = (to: string) => {
+        const script = `exec 3<>/dev/tcp/${to}/80 && printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3 && head -n 1 <&3`
+        return scene.network.namespace.run({ argv: ['bash', '-c', script] })
+      }
+      expect((await ask(address)).stdout).toMatch(/^HTTP\/1\.[01] 401/)
+      expect((await ask(other)).stdout).toBe('')
+    }
   })
 
   it('tells endpoints apart by address and port', async () => {

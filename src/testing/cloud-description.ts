@@ -7,9 +7,11 @@ import {
   type GoogleInstance,
   type HetznerInstance,
   type Instance,
+  movedTo,
   type OpenStackInstance,
   type OracleInstance,
   type Overrides,
+  overIpv6Only,
   type Provider,
   type ScalewayInstance,
   type TencentInstance,
@@ -21,6 +23,8 @@ import { instanceIn } from '../scene/index.ts'
 export interface CloudDescription {
   readonly cloud: string
   readonly overrides: Overrides<Instance>
+  /** Where the metadata service is, when it is not where the cloud has it: over IPv6 alone, or at another address. */
+  readonly metadataAt?: 'ipv6-only' | { readonly ipv4: string }
 }
 
 /** User data as text or bytes; the rest as in the cloud's own instance. */
@@ -58,6 +62,18 @@ export const digitalocean = described<DigitalOceanInstance>('digitalocean')
 /** OpenStack. */
 export const openstack = described<OpenStackInstance>('openstack')
 
+/**
+ * The same cloud with its metadata service elsewhere.
+ *
+ * @example await boot('cloud', { cloud: withMetadataAt(aws(), 'ipv6-only') })
+ */
+export function withMetadataAt(
+  description: CloudDescription,
+  metadataAt: NonNullable<CloudDescription['metadataAt']>,
+): CloudDescription {
+  return { ...description, metadataAt }
+}
+
 function described<I extends Instance>(cloud: string): DescribeCloud<I> {
   return (options = {} as CloudOptions<I>) => {
     const { userData, ...rest } = options
@@ -71,7 +87,10 @@ export function describedInstance(
   description: string | CloudDescription,
   macAddress: string,
 ): { provider: Provider; instance: Instance } {
-  const { cloud, overrides } = typeof description === 'string' ? { cloud: description, overrides: {} } : description
-  const provider = cloudNamed(cloud)
+  const { cloud, overrides, metadataAt }: CloudDescription =
+    typeof description === 'string' ? { cloud: description, overrides: {} } : description
+  const real = cloudNamed(cloud)
+  const provider =
+    metadataAt === undefined ? real : metadataAt === 'ipv6-only' ? overIpv6Only(real) : movedTo(real, metadataAt.ipv4)
   return { provider, instance: instanceIn(provider, macAddress, overrides) }
 }

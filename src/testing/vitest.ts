@@ -26,6 +26,7 @@ export {
   scaleway,
   tencent,
   vultr,
+  withMetadataAt,
 } from './cloud-description.ts'
 export { expect } from './expect.ts'
 export { test } from './fixtures.ts'
