@@ -2,7 +2,7 @@
 import { Session } from 'node:inspector/promises'
 
 /** Only what parses is of interest. */
-const PARSERS = /\/src\/(?:formats|measure|tpm|image|varlink|imds)\//
+const PARSERS = /\/src\/(?:formats|measure|tpm|image|varlink|imds|cloud)\//
 
 export class Coverage {
   readonly #session = new Session()
