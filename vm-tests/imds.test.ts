@@ -1,21 +1,20 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe } from 'vitest'
+import { StandIns } from '../src/conformance/index.ts'
 import { guestToolsProgram } from '../src/guest/index.ts'
 import { aws, expect, test } from '../src/testing/vitest.ts'
 import { Cache, readyToolchain } from '../src/toolchain/index.ts'
-import { GuestProgram } from './support/upstream.ts'
 
 const IMDS = '/usr/lib/systemd/systemd-imds'
 const LIBRARIES = '/run/bootwright-libraries'
-const IMDSD = '/usr/lib/systemd/systemd-imdsd'
 
 /** A machine with the program in it takes its time to boot under emulation: part of `./bootwright test --all`. */
 describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')('the broker in the place of the original', () => {
-  let program: GuestProgram
+  let standIns: StandIns
 
   beforeAll(async () => {
-    program = await GuestProgram.of(await guestToolsProgram(new Cache()))
+    standIns = await StandIns.of(await guestToolsProgram(new Cache()))
   })
 
   test("serves systemd's own client, where the original gives up at the first key that is not there", async ({
@@ -24,14 +23,14 @@ describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')('the broker in the plac
     const userData = JSON.stringify({ 'systemd.credentials': [{ name: 'motto', text: 'from the cloud' }] })
     await using machine = await boot('cloud', {
       cloud: aws({ userData, hostname: 'web-1' }),
-      disks: [program.disk],
+      disks: [standIns.disk],
       memoryMiB: 2048,
     })
     const absent = ['/meta-data/nothing']
     const theirs = await machine.runUnchecked([IMDS, ...absent])
     expect(theirs.stderr.toString()).toContain('io.systemd.System')
 
-    await program.standInFor(machine, IMDSD)
+    await standIns.replace(machine, ['systemd-imdsd'])
     // What Node needs and this image has not: of the same distribution.
     const root = (await readyToolchain())?.root ?? ''
     await machine.run(['mkdir', '-p', LIBRARIES])

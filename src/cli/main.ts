@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   attest: async () => (await import('./attest.ts')).attestCommand,
   measure: async () => (await import('./measure.ts')).measureCommand,
   'guest-tools': async () => (await import('./guest-tools.ts')).guestToolsCommand,
+  conformance: async () => (await import('./conformance.ts')).conformanceCommand,
   matrix: async () => (await import('./matrix.ts')).matrixCommand,
   deprecations: async () => (await import('./deprecations.ts')).deprecationsCommand,
   serve: async () => (await import('./serve.ts')).serveCommand,

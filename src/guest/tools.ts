@@ -18,6 +18,10 @@ const TOOLS: Readonly<Record<string, GuestTool>> = {
   'systemd-measure': (argv, output) => measure(argv, output, VERSION),
 }
 
+export function guestToolNames(): readonly string[] {
+  return Object.keys(TOOLS)
+}
+
 export function isGuestTool(name: string): boolean {
   return Object.hasOwn(TOOLS, name)
 }
@@ -25,6 +29,6 @@ export function isGuestTool(name: string): boolean {
 /** The tool of this name; `UNKNOWN_NAME` lists those there are. */
 export function guestTool(name: string): GuestTool {
   const tool = TOOLS[name]
-  if (tool === undefined) throw unknownName('guest tool', name, Object.keys(TOOLS))
+  if (tool === undefined) throw unknownName('guest tool', name, guestToolNames())
   return tool
 }

@@ -1,0 +1,3 @@
+export { conformance } from './conformance.ts'
+export { runUpstreamTest, type UpstreamResult } from './run-upstream-test.ts'
+export { StandIns } from './stand-ins.ts'
