@@ -1,11 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
 import { ok, scriptedEndpoint } from '../../imds/index.ts'
 import { runUnchecked } from '../../system/index.ts'
 import { readyToolchain, type Toolchain } from '../../toolchain/index.ts'
-import { spawnVarlink } from '../../varlink/index.ts'
+import { connectVarlink, spawnVarlink, type VarlinkConnection } from '../../varlink/index.ts'
 
 const toolchain = (await readyToolchain().catch(() => undefined)) as Toolchain
 const MAIN = join(import.meta.dirname, '..', 'main.ts')
@@ -36,7 +39,6 @@ describe.skipIf(toolchain === undefined)('systemd-imdsd and varlinkctl (needs th
   it('has the interface that varlinkctl knows, and answers its calls', async () => {
     const script = `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "\${0##*/}"\n`
     const program = join(directory, 'systemd-imdsd')
-    const { writeFile } = await import('node:fs/promises')
     await writeFile(program, script, { mode: 0o755 })
     await using endpoint = await scriptedEndpoint([ok('hi')])
     const env = { SYSTEMD_PROC_CMDLINE: '', SYSTEMD_IMDS_DATA_URL: endpoint.url, SYSTEMD_IMDS_VENDOR: 'v' }
@@ -59,5 +61,36 @@ describe.skipIf(toolchain === undefined)('systemd-imdsd and varlinkctl (needs th
       '{"key":"/k","interface":1,"firewallMark":null}',
     )
     expect(JSON.parse(got.stdout)).toEqual({ data: 'aGk=', interface: 1 })
+  })
+
+  it('is one broker for all connections of a socket, whatever some of them send', async () => {
+    const path = join(directory, 'socket')
+    await using endpoint = await scriptedEndpoint([ok('hi')])
+    const env = { SYSTEMD_PROC_CMDLINE: '', SYSTEMD_IMDS_DATA_URL: endpoint.url }
+    const command = ['systemd-socket-activate', `--listen=${path}`, '--fdname=varlink']
+    for (const name of Object.keys(env)) command.push('-E', name)
+    const ended = new AbortController()
+    const argv = [...command, process.execPath, MAIN, 'systemd-imdsd']
+    const running = runUnchecked(toolchain.command(argv, { env }), { signal: ended.signal }).catch(() => undefined)
+    try {
+      const clients: VarlinkConnection[] = []
+      while (clients.length < 20) {
+        const client = await connectVarlink(path).catch(() => sleep(20))
+        if (client !== undefined) clients.push(client)
+      }
+      for (const garbage of ['not JSON\0', '{"method":1}\0', '{"method":"io.systemd.InstanceMetadata.Get"', '\0\0\0']) {
+        const socket = connect(path)
+        socket.on('error', () => undefined)
+        socket.end(garbage)
+      }
+      const call = { key: '/k', interface: 1, firewallMark: null, cache: false }
+      const replies = await Promise.all(clients.map((one) => one.call('io.systemd.InstanceMetadata.Get', call)))
+      expect(replies).toEqual(clients.map(() => ({ data: 'aGk=', interface: 1 })))
+      expect(endpoint.requests).toHaveLength(20)
+      for (const one of clients) await one[Symbol.asyncDispose]()
+    } finally {
+      ended.abort()
+      await running
+    }
   })
 })
