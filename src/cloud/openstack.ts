@@ -179,6 +179,7 @@ const ec2Tree = oncePerState((instance: OpenStackInstance): Directory => {
     'meta-data': directory({
       'ami-id': `ami-${derivedHex(instance.image, 8)}`,
       'ami-launch-index': `${instance.launchIndex}`,
+      // What Nova itself answers, to the letter.
       'ami-manifest-path': 'FIXME',
       'block-device-mapping': directory({ ami: 'vda', root: '/dev/vda' }),
       hostname: instance.hostname,

@@ -2,7 +2,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type RunResult, runUnchecked } from '../system/index.ts'
+import { type RunResult, run, runUnchecked } from '../system/index.ts'
 import { Cache, type Toolchain } from '../toolchain/index.ts'
 
 const SYSTEMD = '/usr/lib/systemd'
@@ -17,14 +17,17 @@ export class OriginalImds implements AsyncDisposable {
     this.#directory = directory
   }
 
-  /** Undefined where no image with the package has been built. */
-  static async find(toolchain: Toolchain | undefined): Promise<OriginalImds | undefined> {
-    if (toolchain === undefined) return undefined
-    const [deb] = globSync(new Cache().path('packages/cache/apt/archives/systemd-imds_262-*.deb'))
-    if (deb === undefined) return undefined
+  /** Whether an image with the package has been built. */
+  static isFetched(): boolean {
+    return packages().length > 0
+  }
+
+  /** For `beforeAll`: a file whose tests are all skipped has no end at which to remove what it made. */
+  static async unpack(toolchain: Toolchain): Promise<OriginalImds> {
     const directory = await mkdtemp(join(tmpdir(), 'bootwright-original-'))
-    const { exitCode } = await runUnchecked(toolchain.command(['dpkg-deb', '--extract', deb, directory]))
-    return exitCode === 0 ? new OriginalImds(toolchain, directory) : undefined
+    const [deb = ''] = packages()
+    await run(toolchain.command(['dpkg-deb', '--extract', deb, directory]))
+    return new OriginalImds(toolchain, directory)
   }
 
   /** Runs `systemd-imds…` with this environment; what it leaves in `/run` is copied to a directory, where one is given. */
@@ -55,6 +58,10 @@ export class OriginalImds implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.#directory, { recursive: true, force: true })
   }
+}
+
+function packages(): string[] {
+  return globSync(new Cache().path('packages/cache/apt/archives/systemd-imds_262-*.deb'))
 }
 
 /** Whether this host has a metadata endpoint of its own, which programs without another one would ask. */

@@ -10,13 +10,17 @@ import { isInCloud, OriginalImds } from '../original-imds.test-support.ts'
 import { imds } from './imds.ts'
 
 const toolchain = await readyToolchain().catch(() => undefined)
-const original = (await OriginalImds.find(toolchain)) as OriginalImds
 const isRoot = process.getuid?.() === 0
-const canCompare = original !== undefined && isRoot && !isInCloud()
+const canCompare = toolchain !== undefined && OriginalImds.isFetched() && isRoot && !isInCloud()
 /** Without a broker the tool looks for an interface by itself, and there has to be one. */
 const hasInterface = Object.values(networkInterfaces()).some((all = []) => all.some(({ internal }) => !internal))
-const directory = mkdtempSync(join(tmpdir(), 'bootwright-imds-'))
+let original: OriginalImds
+let directory: string
 let places = 0
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'bootwright-imds-'))
+  if (canCompare) original = await OriginalImds.unpack(toolchain)
+})
 afterAll(async () => {
   await original?.[Symbol.asyncDispose]()
   rmSync(directory, { recursive: true })

@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type ScriptedEndpoint, scriptedEndpoint } from '../../imds/index.ts'
 import { attribute } from '../../system/index.ts'
 import { readyToolchain } from '../../toolchain/index.ts'
@@ -21,10 +21,14 @@ import { type DifferentialCase, differentialCases } from './differential-cases.t
 import { imdsd } from './imdsd.ts'
 
 const toolchain = await readyToolchain().catch(() => undefined)
-const original = await OriginalImds.find(toolchain)
 /** Marks of packets and low ports are root's. */
-const canCompare = original !== undefined && process.getuid?.() === 0 && !isInCloud()
-const directory = mkdtempSync(join(tmpdir(), 'bootwright-imdsd-'))
+const canCompare = toolchain !== undefined && OriginalImds.isFetched() && process.getuid?.() === 0 && !isInCloud()
+let original: OriginalImds
+let directory: string
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'bootwright-imdsd-'))
+  if (canCompare) original = await OriginalImds.unpack(toolchain)
+})
 afterAll(async () => {
   await original?.[Symbol.asyncDispose]()
   rmSync(directory, { recursive: true })
@@ -54,7 +58,7 @@ type Run = (
 ) => Promise<{ exitCode: number; stdout: string }>
 
 const runOriginal: Run = async (argv, env) => {
-  const { exitCode, stdout } = await (original as OriginalImds).run('systemd-imdsd', argv, { env })
+  const { exitCode, stdout } = await original.run('systemd-imdsd', argv, { env })
   return { exitCode, stdout }
 }
 
