@@ -20,7 +20,7 @@ it('is the first compatible string of the root', () => {
 it('is none where the root has none, or one without an end', () => {
   const without = Buffer.from(BLOB.toString('latin1').replace('compatible', 'compatiblf'), 'latin1')
   expect(devicetreeCompatible(without)).toBeUndefined()
-  for (const length of [0, 14, 0xfffffffc]) {
+  for (const length of [0, 14, 20, 0xfffffffc]) {
     const forged = Buffer.from(BLOB)
     forged.writeUInt32BE(length, COMPATIBLE)
     expect(devicetreeCompatible(forged)).toBeUndefined()

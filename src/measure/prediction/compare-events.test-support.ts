@@ -1,18 +1,8 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { type ActualEvent, actualEvents, type EventFinding, parseEventLog, parseUserspaceLog } from '../index.ts'
 import { agileLog, ascii, type LoggedEvent } from '../log-writer.test-support.ts'
 
 export const GLOBAL = '8be4df61-93ca-11d2-aa0d-00e098032b8c'
 export const SECURITY = 'd719b2cb-3d3a-4596-a3bc-dad00e67656f'
-
-export function recorded(image: string): ActualEvent[] {
-  const directory = join(import.meta.dirname, 'fixtures', image)
-  return actualEvents(
-    parseEventLog(readFileSync(join(directory, 'event-log.bin'))),
-    parseUserspaceLog(readFileSync(join(directory, 'tpm2-measure.log'))),
-  )
-}
 
 export function logged(events: readonly LoggedEvent[], words = ''): ActualEvent[] {
   return actualEvents(parseEventLog(agileLog(events)), parseUserspaceLog(ascii(words)))

@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
   type ActualEvent,
+  actualEvents,
   compareEventLogs,
   compareEvents,
   digestsOf,
@@ -11,6 +14,7 @@ import {
   type HashAlgorithm,
   type PredictedEvent,
   parseEventLog,
+  parseUserspaceLog,
   summarizeFindings,
 } from '../index.ts'
 import {
@@ -23,7 +27,15 @@ import {
   u16z,
   userspaceRecord,
 } from '../log-writer.test-support.ts'
-import { altered, logged, moved, notEqual, recorded, told } from './compare-events.test-support.ts'
+import { altered, logged, moved, notEqual, told } from './compare-events.test-support.ts'
+
+function recorded(image: string): ActualEvent[] {
+  const directory = join(import.meta.dirname, 'fixtures', image)
+  return actualEvents(
+    parseEventLog(readFileSync(join(directory, 'event-log.bin'))),
+    parseUserspaceLog(readFileSync(join(directory, 'tpm2-measure.log'))),
+  )
+}
 
 const sources: readonly (readonly [string, ActualEvent[], readonly HashAlgorithm[]])[] = [
   ['minimal, recorded', recorded('minimal'), ['sha256']],
