@@ -108,11 +108,6 @@ export class AlteredDisk implements AsyncDisposable {
     return (await run((await tools()).command([tool, '-i', esp, ...args]))).stdout
   }
 
-  /** Makes a directory on the ESP, in one that is there. */
-  async makeOnEsp(path: string): Promise<void> {
-    await run((await tools()).command(['mmd', '-i', `${this.path}@@${this.#esp().offset}`, `::${path}`]))
-  }
-
   #seal(header: Buffer): void {
     header.writeUInt32LE(0, HEADER.checksum)
     header.writeUInt32LE(crc32(header), HEADER.checksum)
