@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { copyFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe } from 'vitest'
-import { firmwareNamed, type MachineSpec, machine } from '../../src/machine/index.ts'
-import { importedUserData, openScene } from '../../src/scene/index.ts'
+import { type Firmware, firmwareNamed, type MachineSpec, machine } from '../../src/machine/index.ts'
+import { importedUserData, openScene, signedImage } from '../../src/scene/index.ts'
 import { run } from '../../src/system/index.ts'
 import { expect, test } from '../../src/testing/vitest.ts'
 import { Cache } from '../../src/toolchain/index.ts'
@@ -20,7 +20,7 @@ const SECRET = expect.stringMatching(
 
 /** Everything that can be, or as little as can be; two boots each take a minute or more. */
 const cases = (['minimal', 'cloud'] as const).flatMap((image) =>
-  (['plain', 'setup-mode'] as const).flatMap((firmware) =>
+  (['plain', 'secure-boot', 'microsoft-keys', 'setup-mode'] as const).flatMap((firmware) =>
     (['sha256', 'all four banks'] as const).flatMap((banks) =>
       [false, true].map((hasExtras) => {
         const counter = image === 'cloud' ? ' and a boot counter' : ''
@@ -34,10 +34,11 @@ const cases = (['minimal', 'cloud'] as const).flatMap((image) =>
 
 describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')('every event is as predicted, in two boots', () => {
   test.for(cases)('%s', { timeout: 1_200_000 }, async ([, { image, firmware: name, banks, hasExtras }]) => {
-    const [built, toolchain] = [await builtImage(image), await tools()]
-    const firmware = await firmwareNamed(join(CHECKOUT, 'ovmf'), name, toolchain, new Cache())
+    const [toolchain, cache] = [await tools(), new Cache()]
+    const firmware = await firmwareNamed(join(CHECKOUT, 'ovmf'), name, toolchain, cache)
+    const built = await signedImage(await builtImage(image), firmware, { toolchain, cache })
     await using disk = await AlteredDisk.copyOf(built)
-    if (hasExtras) await addExtras(disk)
+    if (hasExtras) await addExtras(disk, firmware)
     const { spec, instance } = verifiedMachine({
       image: { ...built, diskPath: disk.path },
       firmware,
@@ -74,10 +75,22 @@ describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')('every event is as pred
   })
 })
 
-/** An addon for every kernel, a credential for every system, and a UKI that may be tried three times, where it is chosen. */
-async function addExtras(disk: AlteredDisk): Promise<void> {
+/**
+ * An addon for every kernel, signed where the firmware would ask who has; a credential for every system; and a UKI that may
+ * be tried three times, where it is chosen.
+ */
+async function addExtras(disk: AlteredDisk, { ownKeys }: Firmware): Promise<void> {
   const addon = join(disk.directory, 'table.addon.efi')
-  await run((await tools()).command(['ukify', 'build', '--cmdline=table=1', `--output=${addon}`]))
+  const signer = ownKeys?.keys.keys.db
+  const signing =
+    signer === undefined
+      ? []
+      : [
+          '--signtool=systemd-sbsign',
+          `--secureboot-private-key=${signer.privateKeyPath}`,
+          `--secureboot-certificate=${signer.certificatePath}`,
+        ]
+  await run((await tools()).command(['ukify', 'build', '--cmdline=table=1', ...signing, `--output=${addon}`]))
   await disk.writeOnEsp('loader/addons/table.addon.efi', await readFile(addon))
   await disk.writeOnEsp('loader/credentials/table.cred', Buffer.from('not even encrypted'))
   const uki = (await disk.filesOnEsp()).find((path) => path.startsWith('EFI/Linux/'))
