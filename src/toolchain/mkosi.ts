@@ -1,10 +1,10 @@
-import { access, constants, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { access, constants, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { BootwrightError, type Command, run, runUnchecked } from '../system/index.ts'
+import { BootwrightError, type Command, runUnchecked } from '../system/index.ts'
 import type { Cache } from './cache.ts'
 import type { ToolsOrigin } from './distribution.ts'
 import { TOOLS_RECIPES } from './distribution-packages.ts'
-import { isolatedApt } from './isolated-apt.ts'
+import { fetchPackage } from './fetch-package.ts'
 import type { LockOptions } from './lock.ts'
 import { type PackageSources, TOOLS_RELEASE } from './package-sources.ts'
 import { programPath } from './program-path.ts'
@@ -125,19 +125,7 @@ async function versionOf(path: string, cache: Cache): Promise<string> {
 export async function fetchMkosi(directory: string, sources: PackageSources, signal?: AbortSignal): Promise<void> {
   // Before the download: there is no use in a mkosi that cannot be started.
   const python = await findPython()
-  const apt = await isolatedApt(directory, sources)
-  await apt.update({ signal })
-  await apt.download('mkosi', directory, { signal })
-  const deb = (await readdir(directory)).find((name) => name.endsWith('.deb'))
-  if (deb === undefined) {
-    throw new BootwrightError('PACKAGE_SOURCE', 'apt fetched no package mkosi, though it said so', {
-      hint: 'Use another mirror: --mirror URL.',
-    })
-  }
-  const file = join(directory, deb)
-  const unpacked = join(directory, 'unpacked')
-  const fields = await run({ argv: ['dpkg-deb', '--field', file, 'Version'] }, { signal })
-  const version = fields.stdout.trim()
+  const { version } = await fetchPackage('mkosi', directory, sources, signal)
   if (!isAtLeast(version, [OLDEST_MKOSI])) {
     throw new BootwrightError(
       'PACKAGE_SOURCE',
@@ -147,10 +135,6 @@ export async function fetchMkosi(directory: string, sources: PackageSources, sig
       },
     )
   }
-  await mkdir(unpacked)
-  await run({ argv: ['dpkg-deb', '--extract', file, unpacked] }, { signal })
-  await rm(file)
-  await rm(join(directory, 'apt'), { recursive: true })
   await writeFile(
     join(directory, 'mkosi.json'),
     JSON.stringify({ version, python: python.path } satisfies FetchedMkosi),
