@@ -10,8 +10,8 @@ import {
   userDataText,
 } from './instance-parts.ts'
 import { isObject, type Json, type JsonObject, members, scalarText } from './json.ts'
-import { decodePath } from './path.ts'
-import { headerValue, type MetadataRequest, type MetadataResponse, PLAIN_DHCP, type Provider } from './provider.ts'
+import { decodePath, slashedLocation } from './path.ts'
+import { type MetadataRequest, type MetadataResponse, PLAIN_DHCP, type Provider } from './provider.ts'
 
 const IPV4 = '169.254.169.254'
 const BASE = '/metadata/v1'
@@ -100,9 +100,7 @@ function answer(request: MetadataRequest, instance: DigitalOceanInstance): Metad
   if (found === undefined) return notFound()
   if (typeof found === 'string') return isSlashed ? notFound() : respond(200, TEXT, found)
   if (!isSlashed) {
-    const host = headerValue(request.headers, 'Host')
-    const location = `${host === undefined ? '' : `http://${host}`}${request.path}/`
-    return respond(301, 'text/html; charset=utf-8', '', [['Location', location]])
+    return respond(301, 'text/html; charset=utf-8', '', [['Location', slashedLocation({ ...request, query: '' })]])
   }
   const lines = members(found).map(([name, value]) => `${name}${isObject(value) || Array.isArray(value) ? '/' : ''}`)
   return respond(200, TEXT, lines.join('\n'))

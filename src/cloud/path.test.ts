@@ -1,5 +1,6 @@
+import { validateHeaderValue } from 'node:http'
 import { expect, it } from 'vitest'
-import { decodePath, decodeQuery } from './path.ts'
+import { decodePath, decodeQuery, slashedLocation } from './path.ts'
 
 it.for([
   ['/', ['']],
@@ -32,4 +33,14 @@ it.for([
   ['%ff=', undefined],
 ] as const)('decodeQuery() makes of %j %j', ([query, pairs]) => {
   expect(decodeQuery(query)).toEqual(pairs)
+})
+
+it.for([
+  [[['Host', 'metadata']], '/a/b', '', 'http://metadata/a/b/'],
+  [[], '/a%2f', 'x=1&y', '/a%2f/?x=1&y'],
+  [[['Host', 'a\u0001']], '/ä\u0000', '\u0000\n\u0100', 'http://a%01/ä%00/?%00%0A%C4%80'],
+] as const)('slashedLocation() of %j, %j and %j is %j', ([headers, path, query, expected]) => {
+  const location = slashedLocation({ headers, path, query })
+  expect(location).toBe(expected)
+  expect(() => validateHeaderValue('Location', location)).not.toThrow()
 })

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { respond } from '../answers.ts'
-import { decodePath, decodeQuery } from '../path.ts'
+import { decodePath, decodeQuery, slashedLocation } from '../path.ts'
 import { type Answer, headerValue, type MetadataRequest, type MetadataResponse, type Setting } from '../provider.ts'
 import { oncePerState } from '../tree.ts'
 import type { GoogleInstance } from './instance.ts'
@@ -159,10 +159,8 @@ function putGuestAttribute(
 }
 
 function redirect(request: MetadataRequest): MetadataResponse<GoogleInstance> {
-  const host = headerValue(request.headers, 'Host')
-  const query = request.query === '' ? '' : `?${request.query}`
-  const location = `${host === undefined ? '' : `http://${host}`}${request.path}/${query}`
-  return respond(301, 'text/html; charset=UTF-8', page(301, 'The document has moved.'), [['Location', location]])
+  const body = page(301, 'The document has moved.')
+  return respond(301, 'text/html; charset=UTF-8', body, [['Location', slashedLocation(request)]])
 }
 
 function notFound({ path }: MetadataRequest): MetadataResponse<GoogleInstance> {
