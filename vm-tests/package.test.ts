@@ -114,6 +114,18 @@ describe('the package', () => {
     expect(await project.evidence()).toEqual([])
   })
 
+  it('makes the guest tools', async () => {
+    const cli = 'node_modules/bootwright/dist/cli/main.js'
+    const { output, exitCode } = await project.run(process.execPath, cli, 'guest-tools')
+    expect(exitCode, output).toBe(0)
+    const program = output.trim().split('\n').at(-1) ?? ''
+    await project.write('linux', 'HALLO')
+    const argv = [program, 'systemd-measure', 'calculate', `--linux=${project.path('linux')}`, '--bank=sha256']
+    const tool = await run({ argv })
+    expect(tool.stdout).toMatch(/^11:sha256=[0-9a-f]{64}$/m)
+    expect((await runUnchecked({ argv: [program, 'systemd-nothing'] })).exitCode).toBe(1)
+  })
+
   it('runs them with plain Vitest, too', async () => {
     await rm(project.path('out/runs'), { recursive: true, force: true })
     const { output, exitCode } = await project.run(process.execPath, 'node_modules/vitest/vitest.mjs', 'run')
