@@ -17,6 +17,7 @@ import * as measure from '../src/measure/index.ts'
 import * as logs from '../src/measure/log-writer.test-support.ts'
 import { bootDisk, loader, peFile, smbiosTable, uki } from '../src/measure/prediction/boot/boot-disk.test-support.ts'
 import * as sysupdate from '../src/sysupdate/index.ts'
+import { parseManifest } from '../src/sysupdate/manifest/manifest.ts'
 import { observedBoot, parseAttestedPcrs, parsePublicArea, parseSignature } from '../src/tpm/index.ts'
 import { ECHO } from '../src/varlink/echo-service.test-support.ts'
 import * as varlink from '../src/varlink/index.ts'
@@ -188,6 +189,12 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
     seeds: () => [bootDisk({ esp: {}, root: 'nothing' }).subarray(0, 34 * 512)],
     // Its partitions lie where nothing is read.
     parse: (bytes) => measure.gptEventData(formats.parseGpt({ ...formats.diskOf(bytes), size: DISK_BYTES })),
+    mend: mendGpt,
+    maxBytes: 34 * 512,
+  },
+  'gpt-edit': {
+    seeds: () => [bootDisk({ esp: {}, root: 'nothing' }).subarray(0, 34 * 512)],
+    parse: editUntilWhole,
     mend: mendGpt,
     maxBytes: 34 * 512,
   },
@@ -494,6 +501,12 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
     ],
     maxBytes: 1024,
   },
+  'sysupdate-manifest': {
+    seeds: () => [text(`${'ab'.repeat(32)}  a_1.raw\n${'0C'.repeat(32)} *d/b_2.efi\n`)],
+    parse: parseManifest,
+    words: ['\n', '  ', ' *', '\\', '/', '../', './', '\0', '\r', 'ab'.repeat(32), 'BEST-BEFORE-2026-01-01'],
+    maxBytes: 512,
+  },
   'sysupdate-pattern': {
     seeds: () => [
       text('u_@v+@l-@d.efi\0u_7+3-0.efi'),
@@ -537,6 +550,52 @@ function readVarlinkStream(bytes: Uint8Array): void {
 }
 
 const signer = makeSigner()
+
+/** A disk that is nothing but its table, and what is written to it. */
+function editUntilWhole(bytes: Uint8Array): unknown {
+  const pieces: { offset: number; bytes: Uint8Array }[] = [{ offset: 0, bytes }]
+  const disk: formats.DiskReader = {
+    size: DISK_BYTES,
+    read(offset, length) {
+      const block = new Uint8Array(Math.max(0, Math.min(length, DISK_BYTES - offset)))
+      for (const piece of pieces) {
+        const at = Math.max(offset, piece.offset)
+        const end = Math.min(offset + block.byteLength, piece.offset + piece.bytes.byteLength)
+        if (at < end) block.set(piece.bytes.subarray(at - piece.offset, end - piece.offset), at - offset)
+      }
+      return block
+    },
+  }
+  const before = formats.parseGpt(disk)
+  const [chosen] = before.partitions
+  if (chosen === undefined) return undefined
+  const name = chosen.name === 'new' ? 'newer' : 'new'
+  const told = ({ partitions }: formats.Gpt) => partitions.map(({ bytes: _raw, ...entry }) => entry)
+  const old = told(before)
+  const after = old.map((entry) => (entry.number === chosen.number ? { ...entry, name } : entry))
+  const writes = formats.editGpt(disk, chosen.number, { name })
+  // From here on, nothing that the parser refuses is the fault of the input.
+  const seen = (): formats.Gpt => {
+    try {
+      return formats.parseGpt(disk)
+    } catch (cause) {
+      throw new Error('The table is lost', { cause })
+    }
+  }
+  for (const write of writes) {
+    // At no moment, not even when half of a header is written.
+    for (const part of [write.bytes.subarray(0, write.bytes.byteLength / 2), write.bytes]) {
+      pieces.push({ offset: write.offset, bytes: part })
+      const now = told(seen())
+      if (isDeepStrictEqual(now, old) || isDeepStrictEqual(now, after)) continue
+      throw new Error(`While the ${write.what} are written, the table is neither the old nor the new one`)
+    }
+  }
+  const gpt = seen()
+  const isWhole = gpt.primary.state === 'valid' && gpt.backup.state === 'valid' && isDeepStrictEqual(told(gpt), after)
+  if (!isWhole) throw new Error('The table is not the new one')
+  return gpt
+}
 
 /** A cloud, a line of request, headers, an empty line, a body: all of them answer, whatever it is. */
 function answerRequest(bytes: Uint8Array): unknown {

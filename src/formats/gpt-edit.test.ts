@@ -47,6 +47,27 @@ describe('editGpt()', () => {
     ])
   })
 
+  it('moves the backup to the end of a disk that has grown, where it is looked for', () => {
+    const grown = Buffer.concat([gptDisk(), Buffer.alloc(64 * 512)])
+    const writes = editGpt(grown, 1, { name: 'new' })
+    const names = [1, 2, 3, 4].map((count) => {
+      const gpt = parseGpt(applied(grown, writes.slice(0, count)))
+      return [gpt.used, gpt.partitions[0]?.name]
+    })
+    expect(names).toEqual([
+      ['primary', 'esp'],
+      ['primary', 'esp'],
+      ['backup', 'new'],
+      ['primary', 'new'],
+    ])
+    const { header, backup } = parseGpt(applied(grown, writes))
+    expect(header).toMatchObject({
+      alternateLba: SECTORS + 64 - 1,
+      lastUsableLba: parseGpt(grown).header.lastUsableLba,
+    })
+    expect(backup).toMatchObject({ state: 'valid', header: { entriesLba: SECTORS + 64 - 33 } })
+  })
+
   it('changes nothing else: not the MBR, not a byte of a partition', () => {
     const before = Buffer.from(gptDisk())
     before.fill(0xee, 0, 512)

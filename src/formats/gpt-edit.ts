@@ -104,7 +104,8 @@ function writes(source: DiskReader, gpt: Gpt, entries: Uint8Array): readonly Gpt
   ] as const
   const list: GptWrite[] = []
   for (const { copy, lba, alternateLba, state, usual } of copies) {
-    const entriesLba = state.state === 'valid' ? state.header.entriesLba : usual
+    const isWhereItWas = state.state === 'valid' && state.header.currentLba === lba
+    const entriesLba = isWhereItWas ? state.header.entriesLba : usual
     checkRoom(gpt, entriesLba, arrayBlocks, copy)
     const header = writeHeader(gpt, headerOf(state, gpt), { lba, alternateLba, entriesLba }, entries)
     list.push({ what: `${copy} entries`, offset: entriesLba * gpt.sectorSize, bytes: entries })
@@ -117,10 +118,15 @@ function headerOf(copy: GptCopy, gpt: Gpt): GptHeader {
   return copy.state === 'valid' ? copy.header : gpt.header
 }
 
+/**
+ * Of a disk that has grown, the backup goes to its new end: where the primary copy is damaged, that is the only place where
+ * firmware looks for it (UEFI 5.3.2).
+ */
 function positions(source: DiskReader, gpt: Gpt): { primaryLba: number; backupLba: number } {
   const { currentLba, alternateLba } = gpt.header
   const primaryLba = gpt.used === 'primary' ? currentLba : 1
-  const backupLba = gpt.used === 'primary' ? alternateLba : currentLba
+  const lastLba = Math.floor(source.size / gpt.sectorSize) - 1
+  const backupLba = gpt.used === 'primary' ? Math.max(alternateLba, lastLba) : currentLba
   const end = (backupLba + 1) * gpt.sectorSize
   if (!Number.isSafeInteger(end) || end > source.size || backupLba <= gpt.header.lastUsableLba) {
     throw malformed(
