@@ -101,6 +101,9 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
         'vultr\nGET /v1/interfaces/0/ipv4/\n\n',
         'digitalocean\nGET /metadata/v1/interfaces/public/0/\n\n',
         'openstack\nGET /openstack/latest/network_data.json\n\n',
+        'akamai\nPUT /v1/token\nMetadata-Token-Expiry-Seconds: 60\n\n',
+        'upcloud\nGET /metadata/v1/network/interfaces/0/mac\n\n',
+        'exoscale\nGET /1.0/meta-data/\nDomU_Request: send_my_password\n\n',
       ].map(text),
     parse: answerRequest,
     words: [

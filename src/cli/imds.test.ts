@@ -76,7 +76,7 @@ describe('imds serve', () => {
   })
 
   it.for([
-    ['there are: alibaba, aws', '--cloud', 'nimbus'],
+    ['there are: akamai, alibaba, aws', '--cloud', 'nimbus'],
     [
       'An instance of Hetzner Cloud needs a string as hostname, found number',
       '--cloud',

@@ -23,7 +23,7 @@ describe('bootwright', () => {
     ['There is no image "nosuch"; there are: cloud, features, minimal', 'Use one', 'build', 'minimal', 'nosuch'],
     ['There is no image "nosuch"', 'Use one', 'boot', 'nosuch'],
     ['There is no image "nosuch"', 'Use one', 'verify', 'nosuch'],
-    ['There is no cloud "nosuch"; there are: alibaba, aws, azure', 'Use one', 'boot', 'minimal', '--cloud', 'nosuch'],
+    ['There is no cloud "nosuch"; there are: akamai, alibaba, aws', 'Use one', 'boot', 'minimal', '--cloud', 'nosuch'],
     ['There is no cloud "nosuch"', 'Use one', 'verify', 'minimal', '--cloud', 'nosuch'],
     ['There is no firmware "nosuch"; there are: ', 'Use one', 'boot', 'minimal', '--firmware', 'nosuch'],
     ['There is no firmware "nosuch"', 'Use one', 'verify', 'minimal', '--firmware', 'nosuch'],

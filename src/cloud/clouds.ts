@@ -1,8 +1,10 @@
 import { unknownName } from '../system/index.ts'
+import { akamai } from './akamai.ts'
 import { alibaba } from './alibaba.ts'
 import { aws } from './aws.ts'
 import { azure } from './azure.ts'
 import { digitalocean } from './digitalocean.ts'
+import { exoscale } from './exoscale.ts'
 import { google } from './google.ts'
 import { hetzner } from './hetzner.ts'
 import { openstack } from './openstack.ts'
@@ -10,19 +12,23 @@ import { oracle } from './oracle.ts'
 import type { Provider } from './provider.ts'
 import { scaleway } from './scaleway.ts'
 import { tencent } from './tencent.ts'
+import { upcloud } from './upcloud.ts'
 import { vultr } from './vultr.ts'
 
 const PROVIDERS: readonly Provider[] = [
+  akamai,
   alibaba,
   aws,
   azure,
   digitalocean,
+  exoscale,
   google,
   hetzner,
   openstack,
   oracle,
   scaleway,
   tencent,
+  upcloud,
   vultr,
 ]
 

@@ -1,9 +1,11 @@
 import {
+  type AkamaiInstance,
   type AlibabaInstance,
   type AwsInstance,
   type AzureInstance,
   cloudNamed,
   type DigitalOceanInstance,
+  type ExoscaleInstance,
   type GoogleInstance,
   type HetznerInstance,
   type Instance,
@@ -15,6 +17,7 @@ import {
   type Provider,
   type ScalewayInstance,
   type TencentInstance,
+  type UpCloudInstance,
   type VultrInstance,
 } from '../cloud/index.ts'
 import { instanceIn } from '../scene/index.ts'
@@ -59,6 +62,12 @@ export const tencent = described<TencentInstance>('tencent')
 export const vultr = described<VultrInstance>('vultr')
 /** DigitalOcean. */
 export const digitalocean = described<DigitalOceanInstance>('digitalocean')
+/** Akamai Connected Cloud (Linode). */
+export const akamai = described<AkamaiInstance>('akamai')
+/** Exoscale. */
+export const exoscale = described<ExoscaleInstance>('exoscale')
+/** UpCloud. */
+export const upcloud = described<UpCloudInstance>('upcloud')
 /** OpenStack. */
 export const openstack = described<OpenStackInstance>('openstack')
 

@@ -12,6 +12,7 @@
  */
 export type { Boot, BootOptions, ForkChoice, StoppedTestMachine, TestMachine, TpmChoice } from './boot-options.ts'
 export {
+  akamai,
   alibaba,
   aws,
   azure,
@@ -19,12 +20,14 @@ export {
   type CloudOptions,
   type DescribeCloud,
   digitalocean,
+  exoscale,
   google,
   hetzner,
   openstack,
   oracle,
   scaleway,
   tencent,
+  upcloud,
   vultr,
   withMetadataAt,
 } from './cloud-description.ts'
