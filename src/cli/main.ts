@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   conformance: async () => (await import('./conformance.ts')).conformanceCommand,
   matrix: async () => (await import('./matrix.ts')).matrixCommand,
   deprecations: async () => (await import('./deprecations.ts')).deprecationsCommand,
+  release: async () => (await import('./release.ts')).releaseCommand,
   serve: async () => (await import('./serve.ts')).serveCommand,
   fraction: async () => (await import('./fraction.ts')).fractionCommand,
   imds: async () => (await import('./imds.ts')).imdsCommand,

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { constants } from 'node:fs'
 import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server as NetServer } from 'node:net'
 import { join } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -12,6 +12,8 @@ import { type ByteRange, parseRange } from './byte-range.ts'
 import { type ServeFault, type ServeFaultRule, ServeFaults } from './serve-faults.ts'
 
 export interface ServeOptions {
+  /** Where connections come from, made where its address exists, such as in a network of machines: instead of `host` and `port`. */
+  readonly server?: NetServer
   /** Address to listen on; loopback without. */
   readonly host?: string
   /** A free one without. */
@@ -64,16 +66,19 @@ export async function serveDirectory(directory: string, options: ServeOptions = 
     })
     answer(root, path, request, response, fault).catch(() => response.destroy())
   })
-  await listen(server, options.host ?? '127.0.0.1', options.port ?? 0)
-  const { address, family, port } = server.address() as AddressInfo
+  if (options.server === undefined) await listen(server, options.host ?? '127.0.0.1', options.port ?? 0)
+  options.server?.on('connection', (socket) => server.emit('connection', socket))
+  const listening = options.server ?? server
+  const { address, family, port } = listening.address() as AddressInfo
   return {
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
     requests,
     fail: (rule) => faults.add(rule),
     async [Symbol.asyncDispose]() {
-      server.close()
+      const isListening = listening.listening
+      listening.close()
       server.closeAllConnections()
-      if (server.listening) await once(server, 'close')
+      if (isListening) await once(listening, 'close')
     },
   }
 }
