@@ -1,5 +1,7 @@
+import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -116,6 +118,19 @@ describe('serveDirectory()', () => {
     })
     expect(head.stdout.trim()).toBe('1000000')
   })
+})
+
+it('serveDirectory() takes connections from a server that is handed over, and closes it', async () => {
+  const listening = createServer().listen(0, '127.0.0.1')
+  await once(listening, 'listening')
+  const { port } = listening.address() as AddressInfo
+  {
+    await using other = await serveDirectory(join(directory, 'public'), { server: listening })
+    expect(other.url).toBe(`http://127.0.0.1:${port}`)
+    expect(await (await fetch(`${other.url}/digits`)).text()).toBe('0123456789')
+  }
+  expect(listening.listening).toBe(false)
+  await expect(fetch(`http://127.0.0.1:${port}/digits`)).rejects.toThrow()
 })
 
 it.for<[string, number, unknown]>([
