@@ -25,8 +25,9 @@ export function tools(): Promise<Toolchain> {
 }
 
 /** An image of this checkout, built unless it is there already. */
-export async function builtImage(name: string): Promise<BuiltImage> {
+export async function builtImage(name: string, version?: string): Promise<BuiltImage> {
   return build(name, {
+    version,
     toolchain: await tools(),
     imagesDirectory: join(CHECKOUT, 'images'),
     outDirectory: OUT,
