@@ -24,6 +24,8 @@ export interface Feature {
   /** What the news of systemd 261 and 262 call it. */
   readonly topic: string
   readonly requires: readonly Requirement[]
+  /** It restarts the machine, which the features after it find in another boot. */
+  readonly restarts?: true
   /** Uses the feature, with at least one claim of each kind, and leaves nothing behind. */
   observe(context: CheckContext): Promise<readonly Claim[]>
 }
@@ -45,6 +47,7 @@ export function checkOf(feature: Feature): Check {
   return {
     id: `feature-${feature.id}`,
     title: feature.title,
+    restarts: feature.restarts === true,
     async run(context) {
       const missing = await missingFor(feature, context)
       return missing.length > 0 ? unsupported(...missing) : judge(feature, await feature.observe(context))

@@ -19,6 +19,7 @@ import { fdStore } from './service-manager/fd-store.ts'
 import { liveUpdateAbsent } from './service-manager/live-update-absent.ts'
 import { measuredOs } from './service-manager/measured-os.ts'
 import { reloadCount } from './service-manager/reload-count.ts'
+import { softRebootFdStore } from './service-manager/soft-reboot-fd-store.ts'
 
 export { type Feature, GROUPS, type Group } from './feature.ts'
 
@@ -29,7 +30,6 @@ export const FEATURES: readonly Feature[] = [
   fdStore,
   liveUpdateAbsent,
   smbiosInPcr1,
-  bootSecret,
   fallbackLoader,
   osSeparator,
   imdsInPcr12,
@@ -41,8 +41,10 @@ export const FEATURES: readonly Feature[] = [
   storageProvider,
   nspawnFdStore,
   forwardJournal,
-  // The last: it executes the manager anew.
+  // From here on each leaves the machine in another boot, or with another manager.
   reloadCount,
+  softRebootFdStore,
+  bootSecret,
 ]
 
 /** The checks of the features in these groups; of all without. `UNKNOWN_NAME` lists the groups that there are. */

@@ -1,7 +1,7 @@
 import { BootwrightError } from '../system/index.ts'
 
 /** What a guest is asked here takes it seconds, also when it is emulated. */
-const SILENT_MS = 120_000
+export const SILENT_MS = 120_000
 
 /** The answer of a guest, which may hang: rejects with `GUEST_SILENT` then, and with the reason of the signal. */
 export async function answered<T>(

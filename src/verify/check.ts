@@ -36,6 +36,8 @@ export interface CheckResult {
 export interface Check {
   readonly id: string
   readonly title: string
+  /** It takes the machine through further boots, so that its answer may be long in coming. */
+  readonly restarts?: boolean
   run(context: CheckContext): Promise<CheckResult>
 }
 

@@ -7,7 +7,7 @@ import { junitXml, REPORT_SCHEMA, summarize } from '../report/index.ts'
 import { calibrate, openScene } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { Cache, Toolchain } from '../toolchain/index.ts'
-import { answered } from './answered.ts'
+import { answered, SILENT_MS } from './answered.ts'
 import { bootCheck, failureOf } from './boot-check.ts'
 import type { Check, CheckContext } from './check.ts'
 import { CHECKS } from './checks/index.ts'
@@ -164,12 +164,16 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
 /** systemd-imds --import extends PCR 12 with the user data, which holds a random credential. */
 const USER_DATA = { what: 'user data of the cloud instance', pcrs: [12] } as const
 
+/** How much longer a check may take that goes through further boots: each of them is watched for progress besides. */
+const BOOTS_FACTOR = 10
+
 /** Asks a check. A guest that cannot answer fails it; a host that cannot do its part ends the run. */
 async function ask(check: Check, context: CheckContext, options: VerifyOptions): Promise<CheckReport> {
   const begun = performance.now()
+  const idleMs = (options.idleMs ?? SILENT_MS) * (check.restarts === true ? BOOTS_FACTOR : 1)
   const facts = () => ({ id: check.id, title: check.title, durationMs: Math.round(performance.now() - begun) })
   try {
-    const result = await answered(`"${check.title}"`, check.run(context), options)
+    const result = await answered(`"${check.title}"`, check.run(context), { ...options, idleMs })
     return { ...facts(), ...result }
   } catch (error) {
     if (!(error instanceof BootwrightError) || (error.family !== 'guest' && error.code !== 'MALFORMED_INPUT'))

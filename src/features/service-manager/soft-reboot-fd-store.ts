@@ -1,0 +1,45 @@
+import { randomBytes } from 'node:crypto'
+import { claim, type Feature, negative } from '../feature.ts'
+import { systemdVersion } from '../requirement.ts'
+import { forget, held, read, store } from './keeper.ts'
+
+const KEEPS = 'bootwright-keeps.service'
+const FORGETS = 'bootwright-forgets.service'
+/** The memfd and the socket. */
+const STORED = 2
+
+export const softRebootFdStore: Feature = {
+  id: 'soft-reboot-fd-store',
+  group: 'service-manager',
+  title: 'A service finds its file descriptors again after a soft reboot',
+  topic: 'Kexec handover: FileDescriptorStorePreserve= over soft-reboot',
+  requires: [systemdVersion(261)],
+  restarts: true,
+  async observe({ machine }) {
+    // Nobody could know them who has not kept them.
+    const words = randomBytes(16).toString('hex')
+    await machine.writeFile(`/run/systemd/system/${KEEPS}`, '[Unit]\nDescription=Keeps its file descriptors\n')
+    await machine.writeFile(`/run/systemd/system/${FORGETS}`, '[Unit]\nDescription=Forgets its file descriptors\n')
+    try {
+      await store(machine, KEEPS, 'yes', words)
+      await store(machine, FORGETS, 'restart', words)
+      const before = { keeps: await held(machine, KEEPS), forgets: await held(machine, FORGETS) }
+      await machine.softReboot()
+      await machine.booted()
+      const after = { keeps: await held(machine, KEEPS), forgets: await held(machine, FORGETS) }
+      const kept = await read(machine, KEEPS, 'yes')
+      const forgotten = await read(machine, FORGETS, 'restart')
+      return [
+        claim('stored, with yes and with restart', `${STORED} ${STORED}`, `${before.keeps} ${before.forgets}`),
+        claim('yes, after a soft reboot', STORED, after.keeps),
+        claim('their names', 'socket words', kept.names),
+        claim('what the memfd says', words, kept.words),
+        negative('restart, after a soft reboot', 0, after.forgets),
+        negative('and what its memfd says', '', forgotten.words),
+      ]
+    } finally {
+      await forget(machine, KEEPS)
+      await forget(machine, FORGETS)
+    }
+  },
+}
