@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { constants, copyFile, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { constants, copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parsePe } from '../../src/formats/index.ts'
 import type { Artifact, BuiltImage } from '../../src/image/index.ts'
@@ -14,7 +14,7 @@ const SERVER = { address: '10.77.0.1', name: 'updates.example' }
 /** A word of the kernel command line that any boot can do without, as long as what takes its place. */
 const SPARE_WORD = 'rcupdate.rcu_expedited=1'
 
-type Breakage = 'kernel panics' | '/usr is corrupt'
+type Breakage = 'kernel panics'
 
 /** A server of updates for the image `ab`, in the network of its machines. */
 export class Releases implements AsyncDisposable {
@@ -104,14 +104,6 @@ async function brokenImage(built: BuiltImage, breakage?: Breakage): Promise<{ bu
         ),
         ...end,
       }
-    case '/usr is corrupt':
-      return {
-        built: await alter(
-          ({ file }) => /\.usr-[^.]*\.[0-9a-f]{32}\.raw$/.test(file) && !file.includes('verity'),
-          corrupt,
-        ),
-        ...end,
-      }
   }
 }
 
@@ -123,10 +115,4 @@ async function replaceWord(uki: string, word: string): Promise<void> {
   if (at === -1 || at > section.rawOffset + section.virtualSize) throw new Error(`${SPARE_WORD} is not in ${uki}`)
   bytes.write(word.padEnd(SPARE_WORD.length), at)
   await writeFile(uki, bytes)
-}
-
-/** The superblock: whoever mounts it reads that first. */
-async function corrupt(path: string): Promise<void> {
-  await using file = await open(path, 'r+')
-  await file.write(Buffer.alloc(512, 0xff), 0, 512, 1024)
 }
