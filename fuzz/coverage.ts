@@ -2,7 +2,7 @@
 import { Session } from 'node:inspector/promises'
 
 /** Only what parses is of interest. */
-const PARSERS = /\/src\/(?:formats|measure|tpm|image|varlink|imds|cloud)\//
+const PARSERS = /\/src\/(?:formats|measure|tpm|image|varlink|imds|cloud|sysupdate)\//
 
 export class Coverage {
   readonly #session = new Session()

@@ -45,9 +45,9 @@ interface Counts {
   readonly skipped: number
 }
 
-/** What `npm run check` is made of; each part counts as a test. */
 /** Images that nothing but tests of `--all` boots. */
 const ONLY_FOR_ALL: ReadonlySet<string> = new Set(['ab', 'upstream'])
+/** What `npm run check` is made of; each part counts as a test. */
 const CHECKS = ['check:types', 'check:lint', 'check:layers', 'check:unused']
 
 export function testCommand(signal: AbortSignal): Command {
