@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   deprecations: async () => (await import('./deprecations.ts')).deprecationsCommand,
   release: async () => (await import('./release.ts')).releaseCommand,
   serve: async () => (await import('./serve.ts')).serveCommand,
+  sysupdate: async () => (await import('./sysupdate.ts')).sysupdateCommand,
   fraction: async () => (await import('./fraction.ts')).fractionCommand,
   imds: async () => (await import('./imds.ts')).imdsCommand,
   eventlog: async () => (await import('./eventlog.ts')).eventlogCommand,
@@ -58,6 +59,8 @@ for (const name of Object.hasOwn(COMMANDS, asked) ? [asked] : Object.keys(COMMAN
 try {
   if (process.argv[2] === 'measure')
     process.exitCode = await (await import('./measure.ts')).runMeasure(process.argv.slice(3))
+  else if (process.argv[2] === 'sysupdate')
+    process.exitCode = await (await import('./sysupdate.ts')).runSysupdate(process.argv.slice(3))
   else await program.parseAsync()
 } catch (error) {
   process.exitCode = fail(error)

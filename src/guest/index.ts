@@ -1,4 +1,5 @@
 export { writeExtraTree } from './extra-tree/write.ts'
 export { guestToolsProgram } from './program.ts'
+export { sysupdate } from './sysupdate/sysupdate.ts'
 export { processOutput, toolOutput } from './tool-output.ts'
-export { guestTool, guestToolNames } from './tools.ts'
+export { guestTool, guestToolNames, VERSION } from './tools.ts'

@@ -11,21 +11,23 @@ export function formatJson(
   output: Pick<ToolOutput, 'isTerminal' | 'colors'>,
 ): string {
   // Who asks for one line is a program.
-  if (format === 'short' || format === 'off') return JSON.stringify(value)
+  if (format === 'short' || format === 'off') return written(value, undefined, 'off')
   return written(value, format === 'pretty' || output.isTerminal ? '' : undefined, output.colors)
 }
 
 /** @param indent of the value itself; undefined for all in one line */
 function written(value: unknown, indent: string | undefined, colors: ColorMode): string {
+  // 64 bits of flags are more than a number holds.
+  if (typeof value === 'bigint') return colored(String(value), 'highlightBlue', colors)
   if (typeof value === 'string') return string(value, colors)
   if (typeof value !== 'object' || value === null) return colored(JSON.stringify(value), 'highlightBlue', colors)
   const inner = indent === undefined ? undefined : `${indent}\t`
   const between = inner === undefined ? ':' : ' : '
   const members = Array.isArray(value)
     ? value.map((member) => `${inner ?? ''}${written(member, inner, colors)}`)
-    : Object.entries(value).map(
-        ([key, member]) => `${inner ?? ''}${string(key, colors)}${between}${written(member, inner, colors)}`,
-      )
+    : Object.entries(value)
+        .filter(([, member]) => member !== undefined)
+        .map(([key, member]) => `${inner ?? ''}${string(key, colors)}${between}${written(member, inner, colors)}`)
   const [open, close] = Array.isArray(value) ? '[]' : '{}'
   if (members.length === 0) return `${open}${close}`
   return indent === undefined

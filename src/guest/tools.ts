@@ -9,7 +9,7 @@ import type { ToolOutput } from './tool-output.ts'
 type GuestTool = (argv: readonly string[], output: ToolOutput) => Promise<number>
 
 /** What `--version` says: the version whose behaviour this is, and whose work. */
-const VERSION = 'systemd 262 (bootwright)\n'
+export const VERSION = 'systemd 262 (bootwright)\n'
 
 const TOOLS: Readonly<Record<string, GuestTool>> = {
   'systemd-imds': (argv, output) => imds(argv, output, { version: VERSION }),
