@@ -1,8 +1,7 @@
+import { parseBoolean } from '../sysupdate/index.ts'
+
 /** How many colours a terminal shows, as systemd tells them apart. */
 export type ColorMode = 'off' | '16' | '256' | '24bit'
-
-const TRUE = ['1', 'yes', 'y', 'true', 't', 'on']
-const FALSE = ['0', 'no', 'n', 'false', 'f', 'off']
 
 /**
  * What systemd's tools would use, by `$SYSTEMD_COLORS` (docs/ENVIRONMENT of systemd), `$NO_COLOR` (no-color.org), `$TERM` and
@@ -13,9 +12,8 @@ const FALSE = ['0', 'no', 'n', 'false', 'f', 'off']
 export function colorMode(environment: Readonly<Record<string, string | undefined>>, isTerminal: boolean): ColorMode {
   const { SYSTEMD_COLORS: asked = '', NO_COLOR, TERM, COLORTERM = '' } = environment
   const most = ['truecolor', '24bit'].includes(COLORTERM) ? '24bit' : '256'
-  const word = asked.toLowerCase()
-  if (FALSE.includes(word)) return 'off'
-  if (TRUE.includes(word)) return most
+  const isAsked = parseBoolean(asked)
+  if (isAsked !== undefined) return isAsked ? most : 'off'
   const [, automatic, mode] = /^(auto-)?(16|256|24bit)$/.exec(asked) ?? []
   if (mode !== undefined && automatic === undefined) return mode as ColorMode
   if (!isTerminal || TERM === undefined || TERM === 'dumb') return 'off'

@@ -1,10 +1,12 @@
 import { type ColorMode, colored, colorMode } from './colors.ts'
+import { type Glyphs, glyphs } from './glyphs.ts'
 
 /** Where a guest tool writes. */
 export interface ToolOutput {
   /** Both standard output and standard error. */
   readonly isTerminal: boolean
   readonly colors: ColorMode
+  readonly glyphs: Glyphs
   out(text: string | Uint8Array): void
   error(text: string): void
   /** A line of a log: on a terminal it may have a colour. */
@@ -28,6 +30,7 @@ export function toolOutput(streams: ToolStreams): ToolOutput {
   return {
     isTerminal,
     colors,
+    glyphs: glyphs(streams.environment),
     out: (text) => streams.out(text),
     error: (text) => streams.error(text),
     log(level, line) {

@@ -201,15 +201,28 @@ interface Outcome {
   readonly lastError: string
 }
 
+/** What the originals write depends on these; each tree is looked at in one of them. */
+const ENVIRONMENTS: readonly Environment[] = [
+  {},
+  { TERM: 'xterm', LANG: 'C.UTF-8' },
+  { TERM: 'linux' },
+  { TERM: 'xterm', LANG: 'C' },
+  { LC_ALL: 'C', SYSTEMD_UTF8: '1', SYSTEMD_EMOJI: '1' },
+]
+type Environment = Readonly<Record<string, string>>
+
 const SEPARATOR = '\u0001'
 
 /** Each in a process of its own, one after the other in one shell. */
-async function originals(lines: readonly (readonly string[])[]): Promise<Outcome[]> {
+async function originals(lines: readonly (readonly string[])[], environment: Environment): Promise<Outcome[]> {
   const quoted = (word: string): string => `'${word}'`
+  const variables = Object.entries(environment)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(' ')
   const script = lines
     .map(
       (argv) =>
-        `/usr/lib/systemd/systemd-sysupdate ${argv.map(quoted).join(' ')} 2>e; printf '\\001%d\\001' $?; tail -n1 e; printf '\\001'`,
+        `env -u TERM -u LANG -u LC_ALL -u LC_CTYPE ${variables} /usr/lib/systemd/systemd-sysupdate ${argv.map(quoted).join(' ')} 2>e; printf '\\001%d\\001' $?; tail -n1 e; printf '\\001'`,
     )
     .join('\n')
   const { stdout } = await runUnchecked(toolchain.command(['sh', '-c', `cd '${directory}'\n${script}`]))
@@ -220,10 +233,10 @@ async function originals(lines: readonly (readonly string[])[]): Promise<Outcome
   })
 }
 
-async function ours(argv: readonly string[]): Promise<Outcome> {
+async function ours(argv: readonly string[], environment: Environment): Promise<Outcome> {
   let [stdout, stderr] = ['', '']
   const output = toolOutput({
-    environment: {},
+    environment,
     isOutTerminal: false,
     isErrorTerminal: false,
     out: (text) => {
@@ -252,12 +265,13 @@ describe.skipIf(toolchain === undefined)('systemd-sysupdate (needs the tools: ./
     for (let seed = 1; seed <= TREES; seed++) {
       const root = await makeRoot(seed)
       const lines = IN_ROOT.map((argv) => [`--root=${root}`, ...argv])
-      const theirs = await originals(lines)
+      const environment = ENVIRONMENTS[seed % ENVIRONMENTS.length] as Environment
+      const theirs = await originals(lines, environment)
       for (const [index, argv] of lines.entries()) {
         const their = theirs[index] as Outcome
         // A candidate that is not there is no failure with words.
         const isFailure = their.exitCode !== 0 && !argv.includes('check-new') && !argv.includes('bad')
-        expect(comparable(await ours(argv), root, isFailure), argv.join(' ')).toEqual(
+        expect(comparable(await ours(argv, environment), root, isFailure), argv.join(' ')).toEqual(
           comparable(their, root, isFailure),
         )
       }
@@ -265,7 +279,7 @@ describe.skipIf(toolchain === undefined)('systemd-sysupdate (needs the tools: ./
   }, 240_000)
 
   it('refuses what the original refuses, in its words', async () => {
-    const theirs = await originals(REFUSED)
-    for (const [index, argv] of REFUSED.entries()) expect(await ours(argv), argv.join(' ')).toEqual(theirs[index])
+    const theirs = await originals(REFUSED, {})
+    for (const [index, argv] of REFUSED.entries()) expect(await ours(argv, {}), argv.join(' ')).toEqual(theirs[index])
   }, 120_000)
 })

@@ -1,17 +1,19 @@
 import { type OptionDefinition, suggestion, type Transfer } from '../../sysupdate/index.ts'
+import type { Glyphs } from '../glyphs.ts'
 import { type Cell, formatTable } from './table.ts'
 
-const mark = (is: boolean): string => (is ? '✓' : '✗')
 const yes = (is: boolean): string => (is ? 'yes' : 'no')
 
 /** `features`: what can be switched on. */
-export function featuresTable(features: readonly OptionDefinition[], hasLegend: boolean): string {
+export function featuresTable(features: readonly OptionDefinition[], hasLegend: boolean, glyphs: Glyphs): string {
+  const rows = features.map((feature) => optionRow(feature, glyphs))
   const legend = hasLegend && features.length > 0 ? `\n${features.length} features listed.\n` : ''
-  return `${optionTable('FEATURE', features.map(optionRow), hasLegend)}${legend}`
+  return `${optionTable('FEATURE', rows, hasLegend)}${legend}`
 }
 
 /** A row for something that can be switched on. */
-export function optionRow(option: OptionDefinition): readonly Cell[] {
+export function optionRow(option: OptionDefinition, glyphs: Glyphs): readonly Cell[] {
+  const mark = (is: boolean): string => (is ? glyphs.check : glyphs.cross)
   const suggested = suggestion(option)
   return [
     mark(option.isEnabled),

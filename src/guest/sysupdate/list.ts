@@ -1,11 +1,16 @@
 import { assessment, type Instance, type Transfer, type UpdatePlan, type UpdateSet } from '../../sysupdate/index.ts'
+import type { Glyphs } from '../glyphs.ts'
 import { bytesText, timeText } from './format-values.ts'
 import { type Cell, type Column, formatTable } from './table.ts'
 
-const CHECK = '✓'
+/** How lines for people are written. */
+export interface TextOptions {
+  readonly hasHeader: boolean
+  readonly glyphs: Glyphs
+}
 
 /** `list`: every version with what is known of it. */
-export function listTable({ sets }: UpdatePlan, hasHeader: boolean): string {
+export function listTable({ sets }: UpdatePlan, { hasHeader, glyphs }: TextOptions): string {
   const columns: Column[] = [
     { title: '', align: 'right' },
     { title: 'VERSION' },
@@ -14,10 +19,10 @@ export function listTable({ sets }: UpdatePlan, hasHeader: boolean): string {
     { title: 'ASSESSMENT' },
   ]
   const rows = sets.map((set) => [
-    glyph(set),
+    mark(set, glyphs),
     set.version,
-    set.isInstalled ? CHECK : ' ',
-    set.isAvailable ? CHECK : ' ',
+    set.isInstalled ? glyphs.check : ' ',
+    set.isAvailable ? glyphs.check : ' ',
     assessment(set),
   ])
   return formatTable(columns, rows, { hasHeader })
@@ -32,7 +37,11 @@ export function listJson({ sets, newestInstalled }: UpdatePlan, transfers: reado
 }
 
 /** `list VERSION`: what is known of it, then what it is made of. */
-export function versionText(set: UpdateSet, transfers: readonly Transfer[], hasHeader: boolean): string {
+export function versionText(
+  set: UpdateSet,
+  transfers: readonly Transfer[],
+  { hasHeader, glyphs }: TextOptions,
+): string {
   const yes = (is: boolean): string => (is ? 'yes' : 'no')
   const marks = [
     set.isNewest ? ' (newest)' : '',
@@ -41,7 +50,7 @@ export function versionText(set: UpdateSet, transfers: readonly Transfer[], hasH
     set.isPartial ? ' (partial)' : '',
   ].join('')
   const lines = [
-    `${glyph(set)} Version: ${set.version}`,
+    `${mark(set, glyphs)} Version: ${set.version}`,
     `    State: ${assessment(set)}`,
     `Installed: ${set.isInstalled ? `yes${marks}` : 'no'}`,
     `Available: ${set.isAvailable ? `yes${set.isNewest && !set.isInstalled ? ' (newest)' : ''}` : 'no'}`,
@@ -152,10 +161,10 @@ function changeLogs({ version }: UpdateSet, transfers: readonly Transfer[]): str
   return [...new Set(transfers.flatMap(({ changeLog }) => changeLog.map((url) => url.replaceAll('@v', version))))]
 }
 
-function glyph(set: UpdateSet): string {
-  if (set.isObsolete) return '×'
-  if (set.isPartial || set.isPending) return '⤵️'
-  if (set.isInstalled && set.isNewest) return '●'
-  if (set.isInstalled && set.isProtected) return '○'
-  return set.isAvailable && set.isNewest ? '↻' : ' '
+function mark(set: UpdateSet, glyphs: Glyphs): string {
+  if (set.isObsolete) return glyphs.multiplication
+  if (set.isPartial || set.isPending) return glyphs.download
+  if (set.isInstalled && set.isNewest) return glyphs.blackCircle
+  if (set.isInstalled && set.isProtected) return glyphs.whiteCircle
+  return set.isAvailable && set.isNewest ? glyphs.circleArrow : ' '
 }

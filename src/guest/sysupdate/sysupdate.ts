@@ -96,7 +96,7 @@ async function showVersions(options: SysupdateOptions, output: ToolOutput, opene
   if (verb === 'pending') return showPending(options, output, opened)
   const { isOffline } = options
   const say = (text: string): void => output.log('warning', text)
-  if (!isOffline) output.log('info', 'Discovering available instances…')
+  if (!isOffline) output.log('info', `Discovering available instances${output.glyphs.ellipsis}`)
   const transfers = await opened.discover({ isOffline, verify, compat, warn: say })
   const plan = planUpdate(transfers, compat ? 'original' : 'correct')
   if (verb === 'check-new') {
@@ -105,15 +105,16 @@ async function showVersions(options: SysupdateOptions, output: ToolOutput, opene
     else if (version !== undefined) output.out(`${version}\n`)
     return version === undefined ? 1 : 0
   }
+  const text = { hasHeader: hasLegend, glyphs: output.glyphs }
   if (name === undefined) {
     if (options.json !== 'off') print(options, output, listJson(plan, transfers))
-    else output.out(listTable(plan, hasLegend))
+    else output.out(listTable(plan, text))
     return 0
   }
   const set = plan.sets.find(({ version }) => version === name)
   if (set === undefined) throw new ToolFailure(`Update '${name}' not found.`)
   if (options.json !== 'off') print(options, output, versionJson(set, transfers))
-  else output.out(versionText(set, transfers, hasLegend))
+  else output.out(versionText(set, transfers, text))
   return 0
 }
 
@@ -140,7 +141,7 @@ function showFeatures(options: SysupdateOptions, output: ToolOutput, opened: Ope
   if (name === undefined) {
     if (options.json !== 'off') print(options, output, { features: features.map(({ id }) => id) })
     else {
-      output.out(featuresTable(features, hasLegend))
+      output.out(featuresTable(features, hasLegend, output.glyphs))
       if (hasLegend && features.length === 0) output.log('info', 'No features.')
     }
     return 0
@@ -167,7 +168,7 @@ function showComponents(options: SysupdateOptions, output: ToolOutput, context: 
   }
   const problems: DefinitionProblem[] = []
   const usable = found.names.filter((name) => isUsable({ ...options, component: name }, output, context))
-  const rows = usable.map((name) => optionRow(readComponent(root, name, problems)))
+  const rows = usable.map((name) => optionRow(readComponent(root, name, problems), output.glyphs))
   warn(problems, output)
   const own = hasDefault ? [['-', '-', '<default>', 'Default Component', '-']] : []
   output.out(optionTable('COMPONENT', [...own, ...rows], hasLegend))
