@@ -1,6 +1,5 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { parseGpt } from '../formats/index.ts'
-import { BootwrightError, run } from '../system/index.ts'
+import { BootwrightError, openDisk, run } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
 
 /** Where the superblock of ext2 to ext4 has its magic number, and what it is (linux/fs/ext4/ext4.h). */
@@ -24,20 +23,11 @@ export async function unpackImage(diskPath: string, directory: string, toolchain
 }
 
 function extFileSystems(diskPath: string): number[] {
-  const file = openSync(diskPath, 'r')
-  const read = (offset: number, length: number) => {
-    const bytes = Buffer.alloc(length)
-    return bytes.subarray(0, readSync(file, bytes, 0, length, offset))
-  }
-  try {
-    const { partitions } = parseGpt({ size: fstatSync(file).size, read })
-    return partitions
-      .filter(
-        ({ offset, size }) =>
-          size > EXT_MAGIC_OFFSET + 2 && read(offset + EXT_MAGIC_OFFSET, 2).readUInt16LE(0) === EXT_MAGIC,
-      )
-      .map(({ offset }) => offset)
-  } finally {
-    closeSync(file)
-  }
+  using disk = openDisk(diskPath)
+  return parseGpt(disk)
+    .partitions.filter(
+      ({ offset, size }) =>
+        size > EXT_MAGIC_OFFSET + 2 && disk.read(offset + EXT_MAGIC_OFFSET, 2).readUInt16LE(0) === EXT_MAGIC,
+    )
+    .map(({ offset }) => offset)
 }

@@ -1,9 +1,8 @@
 import { createHash, type Hash } from 'node:crypto'
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { open, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Gpt, type PeFile, parseGpt, parsePe } from '../formats/index.ts'
-import { BootwrightError, dataRanges } from '../system/index.ts'
+import { BootwrightError, dataRanges, openDisk } from '../system/index.ts'
 import type { Artifact, ArtifactRole } from './built-image.ts'
 
 /** The files of an image, checked. */
@@ -64,10 +63,10 @@ export const UKI_HINT =
 
 /** Reads both copies of the disk's partition table; rejects with `IMAGE_INCOMPLETE` unless both are whole. */
 export function checkDisk(path: string): Gpt {
-  const file = openSync(path, 'r')
+  using file = openDisk(path)
+  const { size } = file
   try {
-    const { size } = fstatSync(file)
-    const gpt = parseGpt({ size, read: (offset, length) => readRange(file, offset, length) })
+    const gpt = parseGpt(file)
     const { alternateLba } = gpt.header
     const end = (Math.max(alternateLba, gpt.header.currentLba) + 1) * gpt.sectorSize
     if (size < end) throw truncated(`${path} has ${size} bytes, but its partition table says ${end}`)
@@ -80,8 +79,6 @@ export function checkDisk(path: string): Gpt {
   } catch (error) {
     if (!(error instanceof BootwrightError) || error.code !== 'MALFORMED_INPUT') throw error
     throw truncated(`${path} has no partition table that can be read: ${error.message}`, error)
-  } finally {
-    closeSync(file)
   }
 }
 
@@ -139,11 +136,6 @@ function hashZeros(hash: Hash, length: number): void {
 
 function roleOf(file: string, output: string): ArtifactRole {
   return file.startsWith(output) ? (ROLES[file.slice(output.length)] ?? 'other') : 'other'
-}
-
-function readRange(file: number, offset: number, length: number): Uint8Array {
-  const bytes = Buffer.alloc(length)
-  return bytes.subarray(0, readSync(file, bytes, 0, length, offset))
 }
 
 function truncated(message: string, cause?: unknown): BootwrightError {

@@ -23,9 +23,8 @@ import {
   selfEnrolledVariables,
   tcgProcessorId,
 } from '../measure/index.ts'
-import { BootwrightError } from '../system/index.ts'
+import { BootwrightError, openDisk } from '../system/index.ts'
 import type { Toolchain } from '../toolchain/index.ts'
-import { openDisk } from './disk-file.ts'
 
 export interface PredictionOptions {
   readonly toolchain: Pick<Toolchain, 'versions'>

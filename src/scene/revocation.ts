@@ -2,9 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { diskRange, FatVolume, parseGpt, parsePe } from '../formats/index.ts'
 import { type Firmware, type KeyEntry, withChangedVariables, withKeyEntry } from '../machine/index.ts'
 import { authenticodeDigests } from '../measure/index.ts'
-import { BootwrightError } from '../system/index.ts'
+import { BootwrightError, openDisk } from '../system/index.ts'
 import type { Cache } from '../toolchain/index.ts'
-import { openDisk } from './disk-file.ts'
 import { ESP_TYPE, type SignableImage } from './signed-image.ts'
 
 /** What dbx can forbid of an image: a program by its digest, or whoever signed it by the certificate. */

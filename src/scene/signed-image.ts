@@ -4,9 +4,8 @@ import { basename, join } from 'node:path'
 import { diskRange, FatVolume, type Gpt, parseGpt } from '../formats/index.ts'
 import type { BuiltImage } from '../image/index.ts'
 import type { Firmware } from '../machine/index.ts'
-import { BootwrightError, run } from '../system/index.ts'
+import { BootwrightError, openDisk, run } from '../system/index.ts'
 import type { Cache, Toolchain } from '../toolchain/index.ts'
-import { openDisk } from './disk-file.ts'
 import { keyFiles } from './key-files.ts'
 
 /** An image as far as signing goes. */

@@ -1,3 +1,4 @@
+export * from './disk-file.ts'
 export * from './error.ts'
 export * from './host-refusal.ts'
 export * from './libc.ts'

@@ -1,6 +1,6 @@
-import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs'
-import { type DiskReader, type Gpt, parseGpt } from '../formats/index.ts'
-import { BootwrightError, sizeOf } from '../system/index.ts'
+import { realpathSync, statSync } from 'node:fs'
+import { type Gpt, parseGpt } from '../formats/index.ts'
+import { BootwrightError, openDisk } from '../system/index.ts'
 import { hostSpecifiers, systemArchitecture } from './host-specifiers.ts'
 import { directoryInstances, manifestInstances, partitionInstances, resourceDirectory } from './instances.ts'
 import { fetchManifest, findKeyrings, type ManifestEntry } from './manifest/index.ts'
@@ -136,21 +136,12 @@ function diskOf({ path }: Resource, root: string): string {
 }
 
 function readTable(path: string): Pick<Gpt, 'partitions'> {
-  const file = openSync(path, 'r')
+  using disk = openDisk(path)
   try {
-    const reader: DiskReader = {
-      size: sizeOf(file),
-      read(offset, length) {
-        const bytes = Buffer.alloc(length)
-        return bytes.subarray(0, readSync(file, bytes, 0, length, offset))
-      },
-    }
-    return parseGpt(reader)
+    return parseGpt(disk)
   } catch (cause) {
     if (!(cause instanceof BootwrightError) || cause.code !== 'MALFORMED_INPUT') throw cause
     throw refused(`Disk ${path} has no GPT disk label, not suitable.`, cause)
-  } finally {
-    closeSync(file)
   }
 }
 

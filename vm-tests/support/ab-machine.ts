@@ -1,10 +1,9 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type DiskReader, diskRange, FatVolume, parseGpt } from '../../src/formats/index.ts'
+import { diskRange, FatVolume, parseGpt } from '../../src/formats/index.ts'
 import type { MachineSpec, RunningMachine, StoppedMachine } from '../../src/machine/index.ts'
-import { run } from '../../src/system/index.ts'
+import { openDisk, run } from '../../src/system/index.ts'
 import { cacheDirectory } from '../../src/toolchain/index.ts'
 import { tools } from './scene.ts'
 
@@ -52,29 +51,18 @@ export async function diskOf(machine: Pick<StoppedMachine, 'directory' | 'spec'>
 }
 
 function stateOf(path: string): ReturnType<StillDisk['state']> {
-  const file = openSync(path, 'r')
-  try {
-    const disk: DiskReader = {
-      size: statSync(path).size,
-      read(offset, length) {
-        const bytes = Buffer.alloc(length)
-        return bytes.subarray(0, readSync(file, bytes, 0, length, offset))
-      },
-    }
-    const { partitions, primary, backup } = parseGpt(disk)
-    const esp = partitions.find(({ name }) => name === 'esp')
-    if (esp === undefined) throw new Error(`${path} has no ESP`)
-    const files = FatVolume.open(diskRange(disk, esp.offset, esp.size)).list('EFI/Linux') ?? []
-    return {
-      gpt: primary.state === 'valid' && backup.state === 'valid' ? 'both' : 'one',
-      slots: partitions.map(({ name }) => name).filter((name) => /^(ab_|_empty)/.test(name)),
-      ukis: files
-        .map(({ name }) => name)
-        .filter((name) => !name.startsWith('.'))
-        .sort(),
-    }
-  } finally {
-    closeSync(file)
+  using disk = openDisk(path)
+  const { partitions, primary, backup } = parseGpt(disk)
+  const esp = partitions.find(({ name }) => name === 'esp')
+  if (esp === undefined) throw new Error(`${path} has no ESP`)
+  const files = FatVolume.open(diskRange(disk, esp.offset, esp.size)).list('EFI/Linux') ?? []
+  return {
+    gpt: primary.state === 'valid' && backup.state === 'valid' ? 'both' : 'one',
+    slots: partitions.map(({ name }) => name).filter((name) => /^(ab_|_empty)/.test(name)),
+    ukis: files
+      .map(({ name }) => name)
+      .filter((name) => !name.startsWith('.'))
+      .sort(),
   }
 }
 

@@ -1,9 +1,9 @@
-import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import { type DiskReader, diskRange, FatVolume, parseGpt, parsePe } from '../../src/formats/index.ts'
-import { run } from '../../src/system/index.ts'
+import { diskRange, FatVolume, parseGpt, parsePe } from '../../src/formats/index.ts'
+import { type DiskFile, diskFile, run } from '../../src/system/index.ts'
 import { cacheDirectory } from '../../src/toolchain/index.ts'
 import { tools } from './scene.ts'
 
@@ -25,11 +25,13 @@ export class AlteredDisk implements AsyncDisposable {
   readonly directory: string
   readonly path: string
   readonly #file: number
+  readonly #disk: DiskFile
 
   private constructor(directory: string, path: string) {
     this.directory = directory
     this.path = path
     this.#file = openSync(path, 'r+')
+    this.#disk = diskFile(this.#file)
   }
 
   static async copyOf({ diskPath }: { readonly diskPath: string }): Promise<AlteredDisk> {
@@ -41,7 +43,7 @@ export class AlteredDisk implements AsyncDisposable {
 
   /** Another bit in the byte there. Twice, and it is as it was. */
   flip(position: number): void {
-    const byte = this.#read(position, 1)
+    const byte = this.#disk.read(position, 1)
     byte[0] = (byte[0] ?? 0) ^ 1
     writeSync(this.#file, byte, 0, 1, position)
   }
@@ -68,16 +70,16 @@ export class AlteredDisk implements AsyncDisposable {
 
   /** One bit of the disk's GUID, with the checksum over it. Twice, and it is as it was. */
   flipDiskGuid(): void {
-    const header = this.#read(HEADER.offset, HEADER.bytes)
+    const header = this.#disk.read(HEADER.offset, HEADER.bytes)
     header[HEADER.diskGuid] = (header[HEADER.diskGuid] ?? 0) ^ 1
     this.#seal(header)
   }
 
   /** The case of the first letter of the first partition's name, with the checksums over it. */
   flipPartitionName(): void {
-    const header = this.#read(HEADER.offset, HEADER.bytes)
+    const header = this.#disk.read(HEADER.offset, HEADER.bytes)
     const offset = Number(header.readBigUInt64LE(HEADER.entriesBlock)) * HEADER.offset
-    const entries = this.#read(offset, header.readUInt32LE(HEADER.count) * header.readUInt32LE(HEADER.size))
+    const entries = this.#disk.read(offset, header.readUInt32LE(HEADER.count) * header.readUInt32LE(HEADER.size))
     entries[ENTRY_NAME] = (entries[ENTRY_NAME] ?? 0) ^ 0x20
     writeSync(this.#file, entries, 0, entries.length, offset)
     header.writeUInt32LE(crc32(entries), HEADER.entries)
@@ -123,18 +125,9 @@ export class AlteredDisk implements AsyncDisposable {
   }
 
   #esp() {
-    const disk: DiskReader = {
-      size: fstatSync(this.#file).size,
-      read: (offset, length) => this.#read(offset, length),
-    }
-    const [esp] = parseGpt(disk).partitions
+    const [esp] = parseGpt(this.#disk).partitions
     if (esp === undefined) throw new Error('the disk has no partition')
-    return { disk, ...esp }
-  }
-
-  #read(offset: number, length: number): Buffer {
-    const bytes = Buffer.alloc(length)
-    return bytes.subarray(0, readSync(this.#file, bytes, 0, length, offset))
+    return { disk: this.#disk, ...esp }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

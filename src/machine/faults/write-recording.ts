@@ -2,9 +2,9 @@ import { constants } from 'node:fs'
 import { copyFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseWriteLog, type WriteLog } from '../../formats/index.ts'
+import { openDisk } from '../../system/index.ts'
 import type { Qmp } from '../qmp.ts'
 import { type BlockLayer, type BlockLayers, KEEPS_DISCARDS, nodeName } from './block-layers.ts'
-import { withOpenFile } from './open-file.ts'
 
 /** What was written to a machine's disk, and the disk as it was before. */
 export interface RecordedWrites {
@@ -57,7 +57,11 @@ export async function recordWrites(qmp: Qmp, layers: BlockLayers, directory: str
 
 /** A base and a log that a recording has left. */
 export function recordedWrites(paths: { basePath: string; logPath: string }): RecordedWrites {
-  return { ...paths, log: () => withOpenFile(paths.logPath, parseWriteLog) }
+  const log = async (): Promise<WriteLog> => {
+    using file = openDisk(paths.logPath)
+    return parseWriteLog(file)
+  }
+  return { ...paths, log }
 }
 
 function logLayer(logPath: string): BlockLayer {

@@ -1,14 +1,7 @@
-import { fsyncSync, readSync, writeSync } from 'node:fs'
+import { fsyncSync, writeSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import {
-  checkGptName,
-  type DiskReader,
-  editGpt,
-  type GptChange,
-  type GptPartition,
-  parseGpt,
-} from '../../formats/index.ts'
-import { BootwrightError, sizeOf } from '../../system/index.ts'
+import { checkGptName, editGpt, type GptChange, type GptPartition, parseGpt } from '../../formats/index.ts'
+import { BootwrightError, type DiskFile, diskFile } from '../../system/index.ts'
 import { partitionSink } from '../payload/sink.ts'
 import { type AcquireOptions, acquirePayload, type Payload } from './payload-source.ts'
 import { lockTarget } from './target-lock.ts'
@@ -129,13 +122,7 @@ async function openDisk(path: string): Promise<Disk> {
     throw new BootwrightError('UPDATE_REFUSED', `Cannot open the disk ${path}: ${cause.code}`, { cause })
   })
   const { fd } = file
-  const reader: DiskReader = {
-    size: sizeOf(fd),
-    read(offset, length) {
-      const bytes = Buffer.alloc(length)
-      return bytes.subarray(0, readSync(fd, bytes, 0, length, offset))
-    },
-  }
+  const reader = diskFile(fd)
   try {
     lockTarget(fd, path)
     readTable(path, reader)
@@ -156,7 +143,7 @@ async function openDisk(path: string): Promise<Disk> {
   }
 }
 
-function readTable(path: string, reader: DiskReader): readonly GptPartition[] {
+function readTable(path: string, reader: DiskFile): readonly GptPartition[] {
   try {
     return parseGpt(reader).partitions
   } catch (cause) {
