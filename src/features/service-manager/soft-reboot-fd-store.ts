@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import type { RunningMachine } from '../../machine/index.ts'
 import { claim, type Feature, negative } from '../feature.ts'
 import { systemdVersion } from '../requirement.ts'
+import { sh } from '../shell.ts'
 import { forget, held, read, store } from './keeper.ts'
 
 const KEEPS = 'bootwright-keeps.service'
@@ -24,6 +26,7 @@ export const softRebootFdStore: Feature = {
       await store(machine, KEEPS, 'yes', words)
       await store(machine, FORGETS, 'restart', words)
       const before = { keeps: await held(machine, KEEPS), forgets: await held(machine, FORGETS) }
+      const reboots = await softReboots(machine)
       await machine.softReboot()
       await machine.booted()
       const after = { keeps: await held(machine, KEEPS), forgets: await held(machine, FORGETS) }
@@ -31,6 +34,8 @@ export const softRebootFdStore: Feature = {
       const forgotten = await read(machine, FORGETS, 'restart')
       return [
         claim('stored, with yes and with restart', `${STORED} ${STORED}`, `${before.keeps} ${before.forgets}`),
+        // A reboot that was none would prove nothing.
+        claim('soft reboots', reboots + 1, await softReboots(machine)),
         claim('yes, after a soft reboot', STORED, after.keeps),
         claim('their names', 'socket words', kept.names),
         claim('what the memfd says', words, kept.words),
@@ -42,4 +47,8 @@ export const softRebootFdStore: Feature = {
       await forget(machine, FORGETS)
     }
   },
+}
+
+async function softReboots(machine: RunningMachine): Promise<number> {
+  return Number((await sh(machine, 'systemctl show --property=SoftRebootsCount --value')).stdout)
 }
