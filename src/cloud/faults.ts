@@ -45,6 +45,8 @@ export interface FaultRule {
   readonly after?: number
   /** How many matching requests it befalls from then on; all when absent. */
   readonly times?: number
+  /** A rate limit: it befalls only what is more than so many matching requests within so many seconds. */
+  readonly beyond?: { readonly requests: number; readonly seconds: number }
   readonly fault: Fault
 }
 
@@ -52,6 +54,8 @@ export interface FaultRule {
 const MAX_DELAY_MS = 0x7fff_ffff
 /** A century: HTTP writes years with four digits. */
 const MAX_OFFSET_SECONDS = 3_155_760_000
+/** So many arrivals are kept of each limit. */
+const MAX_REQUESTS = 10_000
 /** Faster is not slow. */
 const MAX_BYTES_PER_SECOND = 1_000_000
 
@@ -59,6 +63,8 @@ interface ActiveRule {
   readonly rule: FaultRule
   readonly pattern: RegExp
   seen: number
+  /** When those were let through that count for its limit, in milliseconds. */
+  passed: readonly number[]
 }
 
 /** The faults of one service. Rules are tried in order; the first that is no latency decides. */
@@ -72,17 +78,18 @@ export class FaultPlan {
   /** Adds a rule behind the others; disposing of the result takes it away. Rejects with `INVALID_ARGUMENT`. */
   add(rule: FaultRule): Disposable {
     check(rule)
-    const active: ActiveRule = { rule, pattern: globPattern(rule.path), seen: 0 }
+    const active: ActiveRule = { rule, pattern: globPattern(rule.path), seen: 0, passed: [] }
     this.#rules.add(active)
     return { [Symbol.dispose]: () => void this.#rules.delete(active) }
   }
 
-  /** The faults that befall this request, and counts it against their rules. */
-  take(method: string, path: string): readonly Fault[] {
+  /** The faults that befall a request that comes now, and counts it against their rules. */
+  take(method: string, path: string, nowMs: number): readonly Fault[] {
     const faults: Fault[] = []
     for (const active of this.#rules) {
       const { rule, pattern } = active
       if ((rule.method ?? method) !== method || !pattern.test(path)) continue
+      if (isWithin(active, nowMs)) continue
       active.seen += 1
       const after = rule.after ?? 0
       if (active.seen <= after || active.seen > after + (rule.times ?? Number.POSITIVE_INFINITY)) continue
@@ -91,6 +98,17 @@ export class FaultPlan {
     }
     return faults
   }
+}
+
+/** Whether a limit lets one more through, which then counts; what it refuses does not. */
+function isWithin(active: ActiveRule, nowMs: number): boolean {
+  const { beyond } = active.rule
+  if (beyond === undefined) return false
+  const begin = nowMs - beyond.seconds * 1000
+  const recent = active.passed.filter((at) => at > begin)
+  const isOneMore = recent.length < beyond.requests
+  active.passed = isOneMore ? [...recent, nowMs] : recent
+  return isOneMore
 }
 
 /** Whether nothing of the true answer is left, so that the provider need not be asked at all. */
@@ -115,10 +133,16 @@ function globPattern(glob: string): RegExp {
   return new RegExp(`^${source.join('')}$`, 's')
 }
 
-function check({ path, after, times, fault }: FaultRule): void {
+function check({ path, after, times, beyond, fault }: FaultRule): void {
   if (!path.startsWith('/') && !path.startsWith('*')) refuse(`a path pattern that starts with / or *, found "${path}"`)
   if (after !== undefined && !(Number.isInteger(after) && after >= 0)) refuse(`a whole number as after, found ${after}`)
   if (times !== undefined && !(Number.isInteger(times) && times >= 1)) refuse(`times of at least 1, found ${times}`)
+  if (beyond !== undefined && !(Number.isInteger(beyond.requests) && inRange(beyond.requests, 0, MAX_REQUESTS))) {
+    refuse(`a limit of 0 to ${MAX_REQUESTS} requests, found ${beyond.requests}`)
+  }
+  if (beyond !== undefined && !(beyond.seconds > 0 && inRange(beyond.seconds, 0, MAX_DELAY_MS / 1000))) {
+    refuse(`a limit of seconds above 0 and up to ${MAX_DELAY_MS / 1000}, found ${beyond.seconds}`)
+  }
   if (fault.kind === 'status' && !(Number.isInteger(fault.status) && fault.status >= 200 && fault.status <= 599)) {
     refuse(`a status from 200 to 599, found ${fault.status}`)
   }
@@ -136,6 +160,10 @@ function check({ path, after, times, fault }: FaultRule): void {
   if (fault.kind === 'latency' && !(fault.delayMs >= 0 && fault.delayMs <= MAX_DELAY_MS)) {
     refuse(`a delay from 0 to ${MAX_DELAY_MS} ms, found ${fault.delayMs}`)
   }
+}
+
+function inRange(value: number, min: number, max: number): boolean {
+  return value >= min && value <= max
 }
 
 function isHeader(name: string, value: string): boolean {

@@ -164,7 +164,7 @@ class Service<I extends Instance> implements MetadataService {
   }
 
   async #respond(request: MetadataRequest, message: IncomingMessage, response: ServerResponse): Promise<void> {
-    const planned = this.faults.take(request.method, request.path)
+    const planned = this.faults.take(request.method, request.path, request.arrivedAtMs)
     for (const fault of planned) {
       if (fault.kind === 'latency') await this.#pause(fault.delayMs, message.socket)
     }
