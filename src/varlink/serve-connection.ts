@@ -52,6 +52,7 @@ class ServedConnection {
   readonly #peer: VarlinkPeer
   readonly #reader: FrameReader
   #pending = 0
+  #isGathering = false
   #messageTimer: NodeJS.Timeout | undefined
 
   constructor(service: VarlinkService, stream: Duplex, options: ServeOptions) {
@@ -81,6 +82,7 @@ class ServedConnection {
       clearTimeout(this.#messageTimer)
       signal?.removeEventListener('abort', end)
       this.#account(0)
+      this.#sendReplies()
       this.#stream.destroy()
       this.#gone.abort()
     }
@@ -146,6 +148,7 @@ class ServedConnection {
   /** Resolves when the reply is the system's, or has room behind it. */
   async #write(bytes: Uint8Array): Promise<void> {
     if (this.#stream.destroyed) throw new Error('The caller has gone')
+    this.#gatherReplies()
     if (this.#stream.write(bytes)) return
     const { replyMs } = this.#limits
     const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -164,7 +167,22 @@ class ServedConnection {
     }
   }
 
+  /** The replies to calls that came together go together. */
+  #gatherReplies(): void {
+    if (this.#isGathering) return
+    this.#isGathering = true
+    this.#stream.cork()
+    process.nextTick(() => this.#sendReplies())
+  }
+
+  #sendReplies(): void {
+    if (!this.#isGathering) return
+    this.#isGathering = false
+    this.#stream.uncork()
+  }
+
   async #handOver(use: TakeOver): Promise<void> {
+    this.#sendReplies()
     const rest = this.#reader.takeRest()
     if (rest.length > 0) this.#stream.unshift(rest)
     await use(this.#stream)

@@ -1,8 +1,9 @@
-import { interfaceIndex } from '../../system/index.ts'
+import { interfaceIndex, interfaceName } from '../../system/index.ts'
 import { imdsError } from '../errors.ts'
 import type { WellKnown } from '../well-known.ts'
-import { readPinnedName, unpinName } from './cache.ts'
+import { InterfaceCache, pinnedPath, readPinnedName, unpinName } from './cache.ts'
 import { fetchDirect, type TokenMemory } from './fetch.ts'
+import { FileMemory } from './file-memory.ts'
 import { fetchSearching } from './search.ts'
 import type { BrokerSettings, Fetched, FetchRequest } from './settings.ts'
 
@@ -11,6 +12,8 @@ export class Broker {
   readonly settings: BrokerSettings
   readonly #tokens: TokenMemory = new Map()
   readonly #running = new Map<string, Promise<Fetched>>()
+  readonly #caches = new Map<string, InterfaceCache>()
+  readonly #pinnedName = new FileMemory<string>()
 
   constructor(settings: BrokerSettings) {
     this.settings = settings
@@ -24,10 +27,31 @@ export class Broker {
   async fetch(request: FetchRequest, signal: AbortSignal, own: TokenMemory = new Map()): Promise<Fetched> {
     if (this.settings.endpoint === undefined) throw imdsError('NotSupported')
     if (!request.cache) return this.#fetchBy(request, own, signal)
+    const known = this.#recall(request)
+    if (known !== undefined) return known
     // Many ask for the same at the same time, at boot above all: one request is enough for all of them.
     const identity = JSON.stringify(request)
     const running = this.#running.get(identity) ?? this.#begin(identity, request)
     return orAbort(running, signal)
+  }
+
+  /** What is remembered, without what it takes to ask: most calls end here. */
+  #recall({ interfaceIndex: given, key, refreshUSec }: FetchRequest): Fetched | undefined {
+    const index = given ?? this.#pinned()
+    const name = index === undefined ? undefined : interfaceName(index)
+    if (index === undefined || name === undefined) return undefined
+    const data = this.#cacheOf(name)?.read(key, refreshUSec)
+    if (data === 'absent') throw imdsError('KeyNotFound')
+    return data === undefined ? undefined : { data, interfaceIndex: index }
+  }
+
+  #cacheOf(name: string): InterfaceCache | undefined {
+    const { runtimeDirectory } = this.settings
+    const known = this.#caches.get(name)
+    if (known !== undefined || runtimeDirectory === undefined) return known
+    const cache = new InterfaceCache(runtimeDirectory, name)
+    this.#caches.set(name, cache)
+    return cache
   }
 
   #begin(identity: string, request: FetchRequest): Promise<Fetched> {
@@ -48,7 +72,7 @@ export class Broker {
   #pinned(): number | undefined {
     const { runtimeDirectory } = this.settings
     if (runtimeDirectory === undefined) return undefined
-    const name = readPinnedName(runtimeDirectory)
+    const name = this.#pinnedName.read(pinnedPath(runtimeDirectory), () => readPinnedName(runtimeDirectory))
     if (name === undefined) return undefined
     const index = name === '' ? undefined : interfaceIndex(name)
     if (index === undefined) unpinName(runtimeDirectory)

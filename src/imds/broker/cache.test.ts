@@ -50,6 +50,16 @@ describe('InterfaceCache', () => {
     expect(cache.read('/x', MINUTE)).toEqual(Buffer.from('now'))
   })
 
+  it('sees what another broker has written or removed meanwhile', () => {
+    const other = new InterfaceCache(root, 'eth0')
+    cache.write('/x', Buffer.from('ours'), bootTimeUSec())
+    expect(cache.read('/x', MINUTE)).toEqual(Buffer.from('ours'))
+    other.write('/x', Buffer.from('theirs'), bootTimeUSec())
+    expect(cache.read('/x', MINUTE)).toEqual(Buffer.from('theirs'))
+    rmSync(file('key-\\x2fx'))
+    expect(cache.read('/x', MINUTE)).toBeUndefined()
+  })
+
   it('removes what is too old for this caller', () => {
     cache.write('/x', Buffer.from('old'), bootTimeUSec() - MINUTE)
     expect(cache.read('/x', 2 * MINUTE)).toBeDefined()

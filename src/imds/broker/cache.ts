@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { attribute, bootTimeUSec, setAttribute } from '../../system/index.ts'
+import { FileMemory } from './file-memory.ts'
 import { MAX_DATA_BYTES, MAX_TOKEN_BYTES } from './limits.ts'
 
 const TIMESTAMP = 'user.imds.timestamp'
@@ -26,9 +27,16 @@ export interface Token {
   readonly validUntilUSec: number
 }
 
+interface Answer {
+  /** When its request began. */
+  readonly takenUSec: number
+  readonly value: Uint8Array | 'absent'
+}
+
 /** What is remembered of the endpoint behind one interface, in files that systemd's own broker reads and writes too. */
 export class InterfaceCache {
   readonly #directory: string
+  readonly #answers = new FileMemory<Answer>()
 
   constructor(runtimeDirectory: string, interfaceName: string) {
     this.#directory = join(runtimeDirectory, 'cache', interfaceName)
@@ -43,15 +51,10 @@ export class InterfaceCache {
   read(key: string, refreshUSec: number): Uint8Array | 'absent' | undefined {
     const path = this.#path(key)
     if (path === undefined) return undefined
-    return readFile(path, MAX_DATA_BYTES, (fd, content) => {
-      const stamp = attribute(fd, TIMESTAMP, 8)
-      const taken = stamp?.length === 8 ? Number(stamp.readBigUInt64LE()) : undefined
-      if (taken === undefined || taken + refreshUSec <= bootTimeUSec()) {
-        unlinkSync(path)
-        return undefined
-      }
-      return attribute(fd, RESULT, 64)?.toString('latin1') === ABSENT ? 'absent' : content()
-    })
+    const answer = this.#answers.read(path, () => readAnswer(path))
+    if (answer === undefined || answer.takenUSec + refreshUSec > bootTimeUSec()) return answer?.value
+    unlinkIfThere(path)
+    return undefined
   }
 
   /** Remembers a value, or that there is none, as of the start of its request. */
@@ -81,11 +84,7 @@ export class InterfaceCache {
   }
 
   dropToken(): void {
-    try {
-      unlinkSync(join(this.#directory, 'token'))
-    } catch {
-      // There was none.
-    }
+    unlinkIfThere(join(this.#directory, 'token'))
   }
 
   #path(key: string): string | undefined {
@@ -114,26 +113,48 @@ export function escapeKey(key: string): string {
     .join('')
 }
 
-/** The interface that has answered before, in `ifname`. */
+/** Where the name of the interface is kept that has answered before. */
+export function pinnedPath(runtimeDirectory: string): string {
+  return join(runtimeDirectory, 'ifname')
+}
+
+/** The interface that has answered before. */
 export function readPinnedName(runtimeDirectory: string): string | undefined {
-  return readFile(join(runtimeDirectory, 'ifname'), 256, (_fd, content) => content().toString().trim())
+  return readFile(pinnedPath(runtimeDirectory), 256, (_fd, content) => content().toString().trim())
 }
 
 export function pinName(runtimeDirectory: string, name: string): void {
   if (readPinnedName(runtimeDirectory) === name) return
   try {
     mkdirSync(runtimeDirectory, { recursive: true, mode: 0o755 })
-    placeFile(runtimeDirectory, join(runtimeDirectory, 'ifname'), Buffer.from(`${name}\n`), 0o644, () => undefined)
+    placeFile(runtimeDirectory, pinnedPath(runtimeDirectory), Buffer.from(`${name}\n`), 0o644, () => undefined)
   } catch {
     // Then the next call searches again.
   }
 }
 
 export function unpinName(runtimeDirectory: string): void {
+  unlinkIfThere(pinnedPath(runtimeDirectory))
+}
+
+/** Undefined for what is no answer: it goes, so that a good one can take its place. */
+function readAnswer(path: string): Answer | undefined {
+  return readFile(path, MAX_DATA_BYTES, (fd, content) => {
+    const stamp = attribute(fd, TIMESTAMP, 8)
+    if (stamp?.length !== 8) {
+      unlinkIfThere(path)
+      return undefined
+    }
+    const isAbsent = attribute(fd, RESULT, 64)?.toString('latin1') === ABSENT
+    return { takenUSec: Number(stamp.readBigUInt64LE()), value: isAbsent ? 'absent' : content() }
+  })
+}
+
+function unlinkIfThere(path: string): void {
   try {
-    unlinkSync(join(runtimeDirectory, 'ifname'))
+    unlinkSync(path)
   } catch {
-    // Somebody else was faster.
+    // Somebody else was faster, or it was never there.
   }
 }
 
