@@ -15,6 +15,7 @@ export type PassedSocket = { readonly server: Server } | { readonly connection: 
 const FIRST_FD = 3
 /** More than any unit has. */
 const MAX_FDS = 4096
+const BACKLOG = 4096
 
 /**
  * What `LISTEN_FDS`, `LISTEN_PID` and `LISTEN_FDNAMES` say; nothing where they are meant for another process. Rejects with
@@ -40,7 +41,8 @@ export async function openPassed({ fd }: PassedDescriptor): Promise<PassedSocket
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true })
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   server.once('error', reject)
-  server.listen({ fd }, resolve)
+  // Node would make the queue shorter than systemd has made it (Backlog=).
+  server.listen({ fd }, BACKLOG, resolve)
   await promise
   server.off('error', reject)
   return { server }
