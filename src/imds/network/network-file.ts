@@ -16,7 +16,7 @@ export interface NetworkPlan {
 
 const TABLE = `0x${DEFAULT_MARK.toString(16).toUpperCase()}`
 /** Below systemd-networkd's own rules, which begin at 32766, and in this order. */
-const [BROKER_PRIORITY, PROHIBIT_PRIORITY] = [30_000, 30_001]
+const [FORWARDED_PRIORITY, BROKER_PRIORITY, PROHIBIT_PRIORITY] = [29_999, 30_000, 30_001]
 
 /** `85-imds-early.network` (systemd.network(5)): brings up the network before metadata are read, and locks their endpoint. */
 export function networkFile({ mode, addressIPv4, addressIPv6, brokerUid }: NetworkPlan): string {
@@ -53,12 +53,23 @@ function byMark(address: string, family: 'ipv4' | 'ipv6'): string[] {
 }
 
 /**
+ * What is forwarded, for containers and virtual machines, finds no way to the endpoint: it alone does not come from `lo` in the
+ * eyes of the rules. They are asked for packets that come in as well, but the table holds nothing that these could go to.
+ *
  * Sockets of the broker's user find the endpoint as if there were no lock, all others nothing: packets that come back are looked
  * up without a user, so that filters of reverse paths do not see the lock, and no capability opens it.
  */
 function byUser(address: string, family: 'ipv4' | 'ipv6', uid: number): string[] {
   const to = `To=${address}/${family === 'ipv4' ? 32 : 128}`
   return [
+    section('Route', [`Destination=${address}`, 'Type=prohibit', `Table=${TABLE}`]),
+    section('RoutingPolicyRule', [
+      `Family=${family}`,
+      'IncomingInterface=lo',
+      'InvertRule=yes',
+      `Table=${TABLE}`,
+      `Priority=${FORWARDED_PRIORITY}`,
+    ]),
     section('RoutingPolicyRule', [to, `User=${uid}`, 'Table=main', `Priority=${BROKER_PRIORITY}`]),
     section('RoutingPolicyRule', [to, 'User=1-4294967294', 'Type=prohibit', `Priority=${PROHIBIT_PRIORITY}`]),
   ]
