@@ -113,8 +113,8 @@ const again = await rounds(count * 2, [
 const rows = [...whole, ...again]
 for (const [name, seconds] of inner) {
   // CPU seconds cannot be told apart: those of the whole stand for both.
-  const { cpuSeconds = [], userSeconds = [] } = rows.find((row) => row.name === name) ?? {}
-  rows.push({ name: `mkosi in ${name}`, seconds, median: median(seconds), cpuSeconds, userSeconds })
+  const { cpuSeconds = [], userSeconds = [], pageFaults = [] } = rows.find((row) => row.name === name) ?? {}
+  rows.push({ name: `mkosi in ${name}`, seconds, median: median(seconds), cpuSeconds, userSeconds, pageFaults })
 }
 await report('build', rows, [
   { name: 'bootwright, build', peer: 'mkosi in bootwright, build', limit: 1.02 },

@@ -30,6 +30,8 @@ export interface Row {
    * 49 s to 86 s for one build, of which 31.1 s to 31.5 s were in user mode.
    */
   readonly userSeconds: readonly number[]
+  /** Pages that they asked the kernel for: how much it had to do, whatever time its host let it take. */
+  readonly pageFaults: readonly number[]
 }
 
 /** Runs all candidates in turn, there and back again, so that a machine that drifts treats them alike. */
@@ -37,18 +39,20 @@ export async function rounds(count: number, candidates: readonly Candidate[]): P
   const seconds = new Map<string, number[]>(candidates.map(({ name }) => [name, []]))
   const cpuSeconds = new Map<string, number[]>(candidates.map(({ name }) => [name, []]))
   const userSeconds = new Map<string, number[]>(candidates.map(({ name }) => [name, []]))
+  const pageFaults = new Map<string, number[]>(candidates.map(({ name }) => [name, []]))
   for (let round = 1; round <= count; round++) {
     for (const { name, prepare, run: timed } of round % 2 === 1 ? candidates : candidates.toReversed()) {
       await prepare?.()
       // Nobody pays for what the one before has left to be written.
       await run({ argv: ['sync'] })
-      const before = cpuUsed()
+      const before = used()
       const took = await timed()
-      const after = cpuUsed()
+      const after = used()
       const [cpu, user] = [after.all - before.all, after.user - before.user]
       seconds.get(name)?.push(took)
       cpuSeconds.get(name)?.push(cpu)
       userSeconds.get(name)?.push(user)
+      pageFaults.get(name)?.push(after.faults - before.faults)
       process.stderr.write(
         `round ${round} of ${count}: ${name} ${took.toFixed(2)} s, ${cpu.toFixed(2)} s of CPU, ${user.toFixed(2)} s in user mode\n`,
       )
@@ -56,20 +60,30 @@ export async function rounds(count: number, candidates: readonly Candidate[]): P
   }
   return candidates.map(({ name }) => {
     const all = seconds.get(name) ?? []
-    const used = { cpuSeconds: cpuSeconds.get(name) ?? [], userSeconds: userSeconds.get(name) ?? [] }
-    return { name, seconds: all, median: median(all), ...used }
+    return {
+      name,
+      seconds: all,
+      median: median(all),
+      cpuSeconds: cpuSeconds.get(name) ?? [],
+      userSeconds: userSeconds.get(name) ?? [],
+      pageFaults: pageFaults.get(name) ?? [],
+    }
   })
 }
 
-/** CPU seconds of this process and of all its descendants that have ended (proc_pid_stat(5), in ticks of 10 ms). */
-function cpuUsed(): { readonly user: number; readonly all: number } {
+/** By this process and all its descendants that have ended: CPU seconds (in ticks of 10 ms) and page faults (proc_pid_stat(5)). */
+function used(): { readonly user: number; readonly all: number; readonly faults: number } {
   const stat = readFileSync('/proc/self/stat', 'utf8')
-  const [utime, stime, cutime, cstime] = stat
+  const [minflt, cminflt, , , utime, stime, cutime, cstime] = stat
     .slice(stat.lastIndexOf(')') + 2)
     .split(' ')
-    .slice(11, 15)
-    .map(Number) as [number, number, number, number]
-  return { user: (utime + cutime) / 100, all: (utime + stime + cutime + cstime) / 100 }
+    .slice(7, 15)
+    .map(Number) as [number, number, number, number, number, number, number, number]
+  return {
+    user: (utime + cutime) / 100,
+    all: (utime + stime + cutime + cstime) / 100,
+    faults: minflt + cminflt,
+  }
 }
 
 /** Prints medians and ratios, and keeps everything as JSON under bench/results/. */
@@ -85,13 +99,14 @@ export async function report(title: string, rows: readonly Row[], goals: readonl
     const value = pairedRatio(row.seconds, rowNamed(rows, peer).seconds)
     const cpuRatio = pairedRatio(row.cpuSeconds, rowNamed(rows, peer).cpuSeconds)
     const userRatio = pairedRatio(row.userSeconds, rowNamed(rows, peer).userSeconds)
-    return { name, peer, limit, value, cpuRatio, userRatio, isMet: value <= limit }
+    const faultRatio = pairedRatio(row.pageFaults, rowNamed(rows, peer).pageFaults)
+    return { name, peer, limit, value, cpuRatio, userRatio, faultRatio, isMet: value <= limit }
   })
-  for (const { name, peer, limit, value, cpuRatio, userRatio, isMet } of ratios) {
+  for (const { name, peer, limit, value, cpuRatio, userRatio, faultRatio, isMet } of ratios) {
     const claim =
       cpuRatio === undefined
         ? `${name}: ${value.toFixed(3)} s`
-        : `${name} / ${peer} = ${value.toFixed(3)} on the clock, ${cpuRatio.toFixed(3)} of CPU, ${userRatio.toFixed(3)} in user mode`
+        : `${name} / ${peer} = ${value.toFixed(3)} on the clock, ${cpuRatio.toFixed(3)} of CPU, ${userRatio.toFixed(3)} in user mode, ${faultRatio.toFixed(3)} of page faults`
     lines.push(`  ${isMet ? 'met   ' : 'MISSED'} ${claim} (goal: at most ${limit})`)
   }
   process.stdout.write(`${title}\n${lines.join('\n')}\n`)

@@ -2,10 +2,17 @@ import { globSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type RunResult, run, runUnchecked } from '../system/index.ts'
+import { type Command, type RunResult, run, runUnchecked } from '../system/index.ts'
 import { Cache, type Toolchain } from '../toolchain/index.ts'
 
 const SYSTEMD = '/usr/lib/systemd'
+
+interface OriginalOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly copyRunTo?: string
+  /** Lines of a shell that come first. */
+  readonly prepare?: string
+}
 
 /** systemd's own programs of a package that a build has fetched, as they would run in an image; each with a `/run` of its own. */
 export class OriginalImds implements AsyncDisposable {
@@ -31,28 +38,25 @@ export class OriginalImds implements AsyncDisposable {
   }
 
   /** Runs `systemd-imds…` with this environment; what it leaves in `/run` is copied to a directory, where one is given. */
-  run(
-    program: string,
-    argv: readonly string[],
-    {
-      env = {},
-      copyRunTo = '',
-      prepare = '',
-    }: { env?: Readonly<Record<string, string>>; copyRunTo?: string; prepare?: string } = {},
-  ): Promise<RunResult> {
+  run(program: string, argv: readonly string[], options: OriginalOptions = {}): Promise<RunResult> {
+    return runUnchecked(this.command([join(SYSTEMD, program), ...argv], options))
+  }
+
+  /** Any program, in whose eyes systemd's own are installed. */
+  command(argv: readonly string[], { env = {}, copyRunTo = '', prepare = '' }: OriginalOptions = {}): Command {
     const script = [
-      'lower=$1 copy=$2 prepare=$3 program=$4; shift 4',
+      'lower=$1 copy=$2 prepare=$3; shift 3',
       'mount -t tmpfs -o mode=755 tmpfs /run',
       `mount -t overlay -o "lowerdir=$lower:${SYSTEMD}" overlay ${SYSTEMD}`,
       'eval "$prepare"',
-      `"${SYSTEMD}/$program" "$@"`,
+      '"$@"',
       'status=$?',
       '[ -z "$copy" ] || cp -a /run/. "$copy"',
       'exit $status',
     ].join('\n')
     const lower = join(this.#directory, SYSTEMD)
-    const argvAll = ['unshare', '--mount', 'sh', '-c', script, 'sh', lower, copyRunTo, prepare, program, ...argv]
-    return runUnchecked(this.#toolchain.command(argvAll, { env }))
+    const argvAll = ['unshare', '--mount', 'sh', '-c', script, 'sh', lower, copyRunTo, prepare, ...argv]
+    return this.#toolchain.command(argvAll, { env })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
