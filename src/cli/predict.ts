@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { Command } from 'commander'
+import { type BuiltImage, type DiskImage, isDiskPath, openDiskImage } from '../image/index.ts'
 import { firmwareNamed, PrivateNetwork } from '../machine/index.ts'
 import { HASH_ALGORITHMS, type HashAlgorithm, parseHashAlgorithm } from '../measure/index.ts'
 import { calibrate, importedUserData, predictMachine } from '../scene/index.ts'
@@ -41,7 +42,7 @@ interface PredictOptions extends ToolchainOptions, PredictOutputOptions {
 export function predictCommand(signal: AbortSignal): Command {
   return withToolchainOptions(new Command('predict'))
     .summary('predict every PCR of an image before it boots; exit status 1 when something cannot be known')
-    .argument('[image]', 'name of the image', 'cloud')
+    .argument('[image]', 'name of an image, or path of a raw disk (./disk.raw)', 'cloud')
     .option('--cloud <name>', 'the cloud to boot in, or none', 'aws')
     .option('--firmware <name>', 'the firmware variant', 'plain')
     .option('--no-sign', 'leave the image unsigned, whatever the firmware wants')
@@ -76,14 +77,18 @@ function addBank(name: string, banks: readonly HashAlgorithm[]): HashAlgorithm[]
 async function predict(name: string, options: PredictOptions, signal: AbortSignal): Promise<boolean> {
   using progress = new Progress()
   const cloud = cloudOption(options.cloud)
-  await checkNames({ images: [name], cloud, firmware: options.firmware })
+  await checkNames({ images: isDiskPath(name) ? [] : [name], cloud, firmware: options.firmware })
+  // Before anything is set up, as for names.
+  const disk = isDiskPath(name) ? await openDiskImage(name, signal) : undefined
   const toolchain = await prepareToolchain(options, progress, signal)
   const firmware = await firmwareNamed(FIRMWARE, options.firmware, toolchain, new Cache())
-  const image = await buildImage(name, toolchain, progress, signal, {
-    snapshot: options.snapshot,
-    firmware,
-    sign: options.sign,
-  })
+  const image: BuiltImage | DiskImage =
+    disk ??
+    (await buildImage(name, toolchain, progress, signal, {
+      snapshot: options.snapshot,
+      firmware,
+      sign: options.sign,
+    }))
   const banks = HASH_ALGORITHMS.filter((bank) => options.bank.length === 0 || options.bank.includes(bank))
   const { spec, instance } = verifiedMachine({
     image,
@@ -111,7 +116,8 @@ async function predict(name: string, options: PredictOptions, signal: AbortSigna
     const context = { toolchain, network, stateParent, name: basename(directory) }
     const calibration = await calibrate(spec, context, new Cache(), signal)
     progress.update('predict', '')
-    const imported = await importedUserData(image, instance?.userData)
+    // Of a disk alone nobody knows what it does with user data: its machine is given none.
+    const imported = 'artifacts' in image ? await importedUserData(image, instance?.userData) : {}
     const predicted = await predictMachine(spec, { toolchain, calibration, ...imported })
     progress.finish()
     const { version, identity } = image
