@@ -15,11 +15,22 @@ const ROUNDS = Number(process.argv[2] ?? 3)
 const CONNECTIONS = 32
 const SECONDS = 3
 const GOAL = 10_000
-const REQUESTS: Readonly<Record<string, string>> = {
-  plain: 'GET / HTTP/1.1\r\nHost: a\r\n\r\n',
-  aws: 'GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: a\r\n\r\n',
-  google: 'GET /computeMetadata/v1/instance/id HTTP/1.1\r\nHost: a\r\nMetadata-Flavor: Google\r\n\r\n',
-  hetzner: 'GET /hetzner/v1/metadata/instance-id HTTP/1.1\r\nHost: a\r\n\r\n',
+/** What is asked for, over and over; a token is asked for once. */
+const REQUESTS: Readonly<Record<string, (port: number) => Promise<string> | string>> = {
+  plain: () => get('/'),
+  aws: async (port) => get('/latest/meta-data/instance-id', `X-aws-ec2-metadata-token: ${await awsToken(port)}\r\n`),
+  google: () => get('/computeMetadata/v1/instance/id', 'Metadata-Flavor: Google\r\n'),
+  hetzner: () => get('/hetzner/v1/metadata/instance-id'),
+}
+
+function get(path: string, headers = ''): string {
+  return `GET ${path} HTTP/1.1\r\nHost: a\r\n${headers}\r\n`
+}
+
+async function awsToken(port: number): Promise<string> {
+  const headers = { 'X-aws-ec2-metadata-token-ttl-seconds': '21600' }
+  const response = await fetch(`http://127.0.0.1:${port}/latest/api/token`, { method: 'PUT', headers })
+  return response.text()
 }
 
 const perSecond = new Map<string, number[]>(Object.keys(REQUESTS).map((name) => [name, []]))
@@ -39,7 +50,7 @@ for (const { name, median: rate } of rows) {
 }
 await keepResult('clouds', { connections: CONNECTIONS, goal: GOAL, rows })
 
-async function measured(name: string, request: string): Promise<number> {
+async function measured(name: string, request: (port: number) => Promise<string> | string): Promise<number> {
   const server = spawn(
     'taskset',
     ['--cpu-list', '0', process.execPath, join(import.meta.dirname, 'support/metadata-server.ts'), name],
@@ -49,7 +60,7 @@ async function measured(name: string, request: string): Promise<number> {
     const port = await portOf(server)
     const sockets = await Promise.all(Array.from({ length: CONNECTIONS }, () => connected(port)))
     let answers = 0
-    const bytes = Buffer.from(request)
+    const bytes = Buffer.from(await request(port))
     for (const socket of sockets) {
       socket.on('data', (chunk: Buffer) => {
         if (!chunk.includes('HTTP/1.1 200')) throw new Error(`${name} refuses: ${chunk}`)
