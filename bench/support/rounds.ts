@@ -17,6 +17,8 @@ export interface Goal {
   readonly name: string
   readonly peer?: string
   readonly limit: number
+  /** `work`: of the time in user mode, and of what the kernel did, where its host's part of the time is too large to see it by. */
+  readonly of?: 'clock' | 'work'
 }
 
 export interface Row {
@@ -30,8 +32,11 @@ export interface Row {
    * 49 s to 86 s for one build, of which 31.1 s to 31.5 s were in user mode.
    */
   readonly userSeconds: readonly number[]
-  /** Pages that they asked the kernel for: how much it had to do, whatever time its host let it take. */
-  readonly pageFaults: readonly number[]
+  /**
+   * Pages of memory that the kernel of the whole machine gave out meanwhile (`pgalloc_*` of /proc/vmstat): what it had to do,
+   * however long its host let that take. For one build these were 1,969,291 and 1,972,164 in 44 s and in 47 s of the kernel.
+   */
+  readonly pages: readonly number[]
 }
 
 /** Runs all candidates in turn, there and back again, so that a machine that drifts treats them alike. */
@@ -39,7 +44,7 @@ export async function rounds(count: number, candidates: readonly Candidate[]): P
   const seconds = new Map<string, number[]>(candidates.map(({ name }) => [name, []]))
   const cpuSeconds = new Map<string, number[]>(candidates.map(({ name }) => [name, []]))
   const userSeconds = new Map<string, number[]>(candidates.map(({ name }) => [name, []]))
-  const pageFaults = new Map<string, number[]>(candidates.map(({ name }) => [name, []]))
+  const pages = new Map<string, number[]>(candidates.map(({ name }) => [name, []]))
   for (let round = 1; round <= count; round++) {
     for (const { name, prepare, run: timed } of round % 2 === 1 ? candidates : candidates.toReversed()) {
       await prepare?.()
@@ -52,7 +57,7 @@ export async function rounds(count: number, candidates: readonly Candidate[]): P
       seconds.get(name)?.push(took)
       cpuSeconds.get(name)?.push(cpu)
       userSeconds.get(name)?.push(user)
-      pageFaults.get(name)?.push(after.faults - before.faults)
+      pages.get(name)?.push(after.pages - before.pages)
       process.stderr.write(
         `round ${round} of ${count}: ${name} ${took.toFixed(2)} s, ${cpu.toFixed(2)} s of CPU, ${user.toFixed(2)} s in user mode\n`,
       )
@@ -66,23 +71,25 @@ export async function rounds(count: number, candidates: readonly Candidate[]): P
       median: median(all),
       cpuSeconds: cpuSeconds.get(name) ?? [],
       userSeconds: userSeconds.get(name) ?? [],
-      pageFaults: pageFaults.get(name) ?? [],
+      pages: pages.get(name) ?? [],
     }
   })
 }
 
-/** By this process and all its descendants that have ended: CPU seconds (in ticks of 10 ms) and page faults (proc_pid_stat(5)). */
-function used(): { readonly user: number; readonly all: number; readonly faults: number } {
+/** CPU seconds of this process and all its descendants that have ended (proc_pid_stat(5), in ticks of 10 ms); pages of the machine. */
+function used(): { readonly user: number; readonly all: number; readonly pages: number } {
   const stat = readFileSync('/proc/self/stat', 'utf8')
-  const [minflt, cminflt, , , utime, stime, cutime, cstime] = stat
+  const [utime, stime, cutime, cstime] = stat
     .slice(stat.lastIndexOf(')') + 2)
     .split(' ')
-    .slice(7, 15)
-    .map(Number) as [number, number, number, number, number, number, number, number]
+    .slice(11, 15)
+    .map(Number) as [number, number, number, number]
   return {
     user: (utime + cutime) / 100,
     all: (utime + stime + cutime + cstime) / 100,
-    faults: minflt + cminflt,
+    pages: readFileSync('/proc/vmstat', 'utf8')
+      .matchAll(/^pgalloc_\w+ (\d+)$/gm)
+      .reduce((sum, [, count]) => sum + Number(count), 0),
   }
 }
 
@@ -93,21 +100,24 @@ export async function report(title: string, rows: readonly Row[], goals: readonl
     ({ name, seconds, median: middle }) =>
       `  ${name.padEnd(width)}  ${middle.toFixed(2)} s  (${Math.min(...seconds).toFixed(2)} to ${Math.max(...seconds).toFixed(2)})`,
   )
-  const ratios = goals.map(({ name, peer, limit }) => {
+  const ratios = goals.map(({ name, peer, limit, of = 'clock' }) => {
     const row = rowNamed(rows, name)
     if (peer === undefined) return { name, limit, value: row.median, isMet: row.median <= limit }
     const value = pairedRatio(row.seconds, rowNamed(rows, peer).seconds)
     const cpuRatio = pairedRatio(row.cpuSeconds, rowNamed(rows, peer).cpuSeconds)
     const userRatio = pairedRatio(row.userSeconds, rowNamed(rows, peer).userSeconds)
-    const faultRatio = pairedRatio(row.pageFaults, rowNamed(rows, peer).pageFaults)
-    return { name, peer, limit, value, cpuRatio, userRatio, faultRatio, isMet: value <= limit }
+    const pagesRatio = pairedRatio(row.pages, rowNamed(rows, peer).pages)
+    const isMet = of === 'work' ? Math.max(userRatio, pagesRatio) <= limit : value <= limit
+    return { name, peer, of, limit, value, cpuRatio, userRatio, pagesRatio, isMet }
   })
-  for (const { name, peer, limit, value, cpuRatio, userRatio, faultRatio, isMet } of ratios) {
+  for (const { name, peer, of, limit, value, cpuRatio, userRatio, pagesRatio, isMet } of ratios) {
     const claim =
       cpuRatio === undefined
         ? `${name}: ${value.toFixed(3)} s`
-        : `${name} / ${peer} = ${value.toFixed(3)} on the clock, ${cpuRatio.toFixed(3)} of CPU, ${userRatio.toFixed(3)} in user mode, ${faultRatio.toFixed(3)} of page faults`
-    lines.push(`  ${isMet ? 'met   ' : 'MISSED'} ${claim} (goal: at most ${limit})`)
+        : `${name} / ${peer} = ${value.toFixed(3)} on the clock, ${cpuRatio.toFixed(3)} of CPU, ${userRatio.toFixed(3)} in user mode, ${pagesRatio.toFixed(3)} of pages`
+    lines.push(
+      `  ${isMet ? 'met   ' : 'MISSED'} ${claim} (goal: at most ${limit}${of === 'work' ? ' in user mode and of pages' : ''})`,
+    )
   }
   process.stdout.write(`${title}\n${lines.join('\n')}\n`)
   await keepResult(title, { rows, ratios })
