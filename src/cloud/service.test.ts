@@ -11,6 +11,16 @@ import { type MetadataService, serveMetadata } from './service.ts'
 import { shortDigest } from './transcript.ts'
 
 describe('serveMetadata()', () => {
+  it('limits the rate of requests by its own clock', async () => {
+    let now = NOW
+    const limit = { path: '**', beyond: { requests: 1, seconds: 1 }, fault: { kind: 'status', status: 429 } } as const
+    await using imds = await withFault(limit, { clock: () => now })
+    const ask = async (): Promise<number> => (await imds.fetch(HOSTNAME)).status
+    expect([await ask(), await ask()]).toEqual([200, 429])
+    now += 1000
+    expect([await ask(), await ask()]).toEqual([200, 429])
+  })
+
   it('serves the token protocol, with its own clock', async () => {
     await using imds = await start({}, { metadataOptions: awsInstance().metadataOptions })
     expect((await imds.fetch(HOSTNAME)).status).toBe(401)
