@@ -36,6 +36,7 @@ export const akamai = {
   endpoints: [{ name: 'metadata', ipv4: '169.254.169.254', ipv6: 'fd00:a9fe:a9fe::1', port: 80 }],
   dnsNames: [],
   dhcp: PLAIN_DHCP,
+  hasPublicAddressOnCard: true,
   secretHeaders: [TOKEN_HEADER.toLowerCase()],
   instance: akamaiInstance,
   // The serial number of the baseboard could tell cloud-init which networks to leave alone; there are none.
@@ -96,9 +97,8 @@ function answer(
     return respond(401, TEXT, 'Unauthorized')
   }
   if (path === '/user-data') {
-    const { userData } = instance
-    if (userData === undefined) return respond(404, TEXT, 'Not found')
-    return respond(200, TEXT, Buffer.from(userData).toString('base64'))
+    // Without any it is empty: for cloud-init, a 404 means that there is no metadata service.
+    return respond(200, TEXT, Buffer.from(instance.userData ?? []).toString('base64'))
   }
   const document = DOCUMENTS.get(path)?.(instance)
   return document === undefined ? respond(404, TEXT, 'Not found') : answered(request, document)

@@ -43,6 +43,20 @@ describe('digitalocean', () => {
     expect(get('/metadata/v1/').text).toMatch(/^id\nhostname\n/)
   })
 
+  it('has an anchor of its own beside a public address that is on the card', () => {
+    const [nic] = instance.interfaces
+    const direct = digitaloceanInstance({ interfaces: [{ ...nic, publicIpv4: nic.ipv4 }] })
+    const public0 = (of: typeof instance) => JSON.parse(get('/metadata/v1.json', {}, of).text).interfaces.public[0]
+    expect(public0(instance)).toMatchObject({
+      ipv4: { ip_address: '203.0.113.10' },
+      anchor_ipv4: { ip_address: '172.31.16.10' },
+    })
+    expect(public0(direct)).toMatchObject({
+      ipv4: { ip_address: '172.31.16.10' },
+      anchor_ipv4: { ip_address: '10.19.0.5' },
+    })
+  })
+
   it('has an address for a time', () => {
     const reserved = digitaloceanInstance({ reservedIpv4: '198.51.100.7' })
     expect(get('/metadata/v1/reserved_ip/ipv4/ip_address', {}, reserved).text).toBe('198.51.100.7')

@@ -35,6 +35,7 @@ export const digitalocean = {
   endpoints: [{ name: 'metadata', ipv4: IPV4, ipv6: undefined, port: 80 }],
   dnsNames: [],
   dhcp: PLAIN_DHCP,
+  hasPublicAddressOnCard: true,
   secretHeaders: [],
   instance: digitaloceanInstance,
   smbios: ({ id }: DigitalOceanInstance) => ({
@@ -173,15 +174,19 @@ function document(instance: DigitalOceanInstance): JsonObject {
   }
 }
 
+/** What reserved addresses lead to, beside the address that is the card's own. */
+const ANCHOR = { ip_address: '10.19.0.5', netmask: '255.255.0.0', gateway: '10.19.0.1' }
+
 function publicInterface(nic: NetworkInterface): JsonObject {
   const { gateway, netmask } = ipv4Subnet(nic.ipv4Subnet)
   const [ipv6] = nic.ipv6
+  const address = nic.publicIpv4 ?? nic.ipv4
   return {
-    ipv4: { ip_address: nic.publicIpv4 ?? nic.ipv4, netmask, gateway },
+    ipv4: { ip_address: address, netmask, gateway },
     ...(ipv6 === undefined
       ? {}
       : { ipv6: { ip_address: ipv6, cidr: Number(nic.ipv6Subnet?.split('/')[1] ?? 64), gateway: 'fe80::1' } }),
-    anchor_ipv4: { ip_address: nic.ipv4, netmask, gateway },
+    anchor_ipv4: address === nic.ipv4 ? ANCHOR : { ip_address: nic.ipv4, netmask, gateway },
     mac: nic.mac,
     type: 'public',
   }

@@ -35,6 +35,7 @@ export const exoscale = {
   ],
   dnsNames: [],
   dhcp: PLAIN_DHCP,
+  hasPublicAddressOnCard: true,
   secretHeaders: [],
   instance: exoscaleInstance,
   smbios: ({ id }: ExoscaleInstance) => ({

@@ -37,6 +37,7 @@ export const hetzner = {
   endpoints: [{ name: 'metadata', ipv4: IPV4, ipv6: 'fe80::a9fe:a9fe', port: 80 }],
   dnsNames: [],
   dhcp: PLAIN_DHCP,
+  hasPublicAddressOnCard: true,
   secretHeaders: [],
   instance: hetznerInstance,
   // cloud-init refuses an instance whose serial number is not its identifier.

@@ -7,7 +7,7 @@ export interface NetworkInterface {
   readonly ipv4: string
   /** CIDR of the subnet of `ipv4`. */
   readonly ipv4Subnet: string
-  /** The address that the cloud translates to `ipv4`; it is never configured in the guest. */
+  /** The address that the cloud translates to `ipv4`; `ipv4` itself where it translates nothing. */
   readonly publicIpv4: string | undefined
   readonly ipv6: readonly string[]
   readonly ipv6Subnet: string | undefined

@@ -19,6 +19,10 @@ export interface Provider<I extends Instance = Instance> {
   /** Names that the cloud's DNS resolves to the first endpoint. */
   readonly dnsNames: readonly string[]
   readonly dhcp: DhcpFacts
+  /** The card has the instance's public address itself; others translate it to a private one. */
+  readonly hasPublicAddressOnCard?: true
+  /** Addresses of routers that clients know without being told. */
+  readonly routers?: readonly string[]
   /** Request headers, in lower case, whose values are secrets: a transcript keeps only a digest of them. */
   readonly secretHeaders: readonly string[]
   /** A whole instance: deterministic defaults, the caller's wishes, and what follows from both. */

@@ -25,6 +25,14 @@ describe('scaleway', () => {
     expect(text).toContain('\nPUBLIC_IP_ADDRESS=203.0.113.10\n')
   })
 
+  it('has no private address where the public one is on the card', () => {
+    const [nic] = instance.interfaces
+    const direct = scalewayInstance({ interfaces: [{ ...nic, publicIpv4: nic.ipv4 }] })
+    const conf = (of: typeof instance) => JSON.parse(get('/conf?format=json', {}, of).text)
+    expect(conf(instance)).toMatchObject({ private_ip: nic.ipv4, public_ip: { address: '203.0.113.10' } })
+    expect(conf(direct)).toMatchObject({ private_ip: null, public_ip: { address: nic.ipv4 } })
+  })
+
   it('gives user data to those who send from a port that only root can use', () => {
     for (const path of ['/user_data', '/user_data/cloud-init', '/user_data/key']) {
       expect(get(path).status, path).toBe(200)

@@ -39,6 +39,9 @@ export const scaleway = {
   endpoints: [{ name: 'metadata', ipv4: IPV4, ipv6: IPV6, port: 80 }],
   dnsNames: [],
   dhcp: PLAIN_DHCP,
+  hasPublicAddressOnCard: true,
+  // cloud-init sends what is for the metadata service there.
+  routers: ['62.210.0.1'],
   secretHeaders: [],
   instance: scalewayInstance,
   smbios: ({ id, type }: ScalewayInstance) => ({
@@ -185,7 +188,7 @@ function conf(instance: ScalewayInstance): JsonObject {
     public_ips_v4: ips.filter((ip) => isObject(ip) && ip.family === 'inet'),
     public_ips_v6: ips.filter((ip) => isObject(ip) && ip.family === 'inet6'),
     public_ips: ips,
-    private_ip: nic.ipv4,
+    private_ip: nic.publicIpv4 === nic.ipv4 ? null : nic.ipv4,
     ipv6: null,
     hostname: instance.hostname,
     name: instance.hostname,

@@ -24,6 +24,7 @@ export const upcloud = {
   endpoints: [{ name: 'metadata', ipv4: IPV4, ipv6: undefined, port: 80 }],
   dnsNames: [],
   dhcp: PLAIN_DHCP,
+  hasPublicAddressOnCard: true,
   secretHeaders: [],
   instance: upcloudInstance,
   // cloud-init takes the identifier of the system for that of the server.

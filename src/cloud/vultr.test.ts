@@ -24,11 +24,25 @@ describe('vultr', () => {
           ipv6: { network: '2001:db8:1f:10::', prefix: '64' },
           'network-type': 'public',
         },
-        { ipv4: { address: '172.31.16.10' }, ipv6: {}, 'network-type': 'private', networkid: 'net1' },
+        {
+          ipv4: { address: '172.31.16.10' },
+          ipv6: { additional: [], address: '', network: '', prefix: '' },
+          'network-type': 'private',
+          networkid: 'net1',
+        },
       ],
       region: { regioncode: 'FRA', countrycode: 'DE' },
       'user-data': ['#cloud-config', 'a: b', ''],
+      'vendor-data': '',
     })
+  })
+
+  it('gives cloud-init, which says who it is, user data as one text', () => {
+    const headers = [['Metadata-Token', 'cloudinit']] as const
+    const userData = (of: typeof instance) => JSON.parse(get('/v1.json', { headers }, of).text)['user-data']
+    expect(userData(instance)).toBe('#cloud-config\na: b\n')
+    expect(userData(vultrInstance())).toBe('')
+    expect(JSON.parse(get('/v1.json', { headers: [['Metadata-Token', 'other']] }).text)['user-data']).toHaveLength(3)
   })
 
   it.for([

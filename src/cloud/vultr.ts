@@ -12,11 +12,20 @@ import {
 } from './instance-parts.ts'
 import { type JsonObject, textTree } from './json.ts'
 import { decodePath } from './path.ts'
-import { type MetadataRequest, type MetadataResponse, PLAIN_DHCP, type Provider, type Setting } from './provider.ts'
+import {
+  headerValue,
+  type MetadataRequest,
+  type MetadataResponse,
+  PLAIN_DHCP,
+  type Provider,
+  type Setting,
+} from './provider.ts'
 import { oncePerState } from './tree.ts'
 
 const IPV4 = '169.254.169.254'
 const TEXT = 'text/plain; charset=utf-8'
+/** Not a token: cloud-init says with it who it is, and wants user data as one text. */
+const TOKEN_HEADER = 'Metadata-Token'
 
 /** An instance of Vultr. `id` is the subscription's number, which SMBIOS has as well. */
 export interface VultrInstance extends Instance {
@@ -24,7 +33,8 @@ export interface VultrInstance extends Instance {
   readonly v2Id: string
   readonly countryCode: string
   readonly startupScript: string
-  readonly vendorData: JsonObject
+  /** Configuration of the cloud's own, beneath that of the user. */
+  readonly vendorData: string
 }
 
 /** Vultr. */
@@ -48,7 +58,8 @@ export const vultr = {
   endpoints: [{ name: 'metadata', ipv4: IPV4, ipv6: undefined, port: 80 }],
   dnsNames: [],
   dhcp: PLAIN_DHCP,
-  secretHeaders: ['metadata-token'],
+  hasPublicAddressOnCard: true,
+  secretHeaders: [],
   instance: vultrInstance,
   smbios: ({ id, v2Id }: VultrInstance) => ({
     bios: { vendor: 'Vultr', version: 'VC2', releaseDate: '01/01/2026' },
@@ -75,7 +86,7 @@ export function vultrInstance(overrides: Overrides<VultrInstance> = {}): VultrIn
     v2Id: derivedUuid('vultr instance'),
     countryCode: 'DE',
     startupScript: '',
-    vendorData: {},
+    vendorData: '',
   }
   const rules = { id: NUMBER, maxUserDataBytes: 65_535, userDataIsText: true }
   return completeInstance('An instance of Vultr', defaults, overrides, rules, check)
@@ -98,7 +109,11 @@ function answer(
   const names = decodePath(request.path)
   if (names === undefined) return respond(404, TEXT, 'Not Found')
   const path = names.join('/')
-  if (path === 'v1.json') return respond(200, 'application/json', JSON.stringify(document(instance)))
+  if (path === 'v1.json') {
+    const isCloudInit = headerValue(request.headers, TOKEN_HEADER) === 'cloudinit'
+    const whole = { ...document(instance), ...(isCloudInit ? { 'user-data': userDataText(instance) } : {}) }
+    return respond(200, 'application/json', JSON.stringify(whole))
+  }
   if (path === 'latest/user-data' || (hasHwdbPaths && path === 'user-data/user-data')) return userData(instance)
   if (names[0] !== 'v1') return respond(404, TEXT, 'Not Found')
   return treeAnswer(treeOf(instance), names.slice(1), nowMs, signer, TEXT) ?? respond(404, TEXT, 'Not Found')
@@ -139,11 +154,13 @@ function document(instance: VultrInstance): JsonObject {
 /** The first interface has the public addresses, further ones are private networks. */
 function networkInterface(nic: NetworkInterface, index: number): JsonObject {
   const { gateway, netmask } = ipv4Subnet(nic.ipv4Subnet)
-  const [network = '', prefix = ''] = (nic.ipv6Subnet ?? '').split('/')
+  const [address = ''] = nic.ipv6
+  const [network = '', prefix = ''] = address === '' ? [] : (nic.ipv6Subnet ?? '').split('/')
   const isPublic = index === 0
   return {
     ipv4: { additional: [], address: (isPublic ? nic.publicIpv4 : undefined) ?? nic.ipv4, gateway, netmask },
-    ipv6: nic.ipv6[0] === undefined ? {} : { additional: [], address: nic.ipv6[0], network, prefix },
+    // cloud-init looks into it though there may be no address.
+    ipv6: { additional: [], address, network, prefix },
     mac: nic.mac,
     ...(isPublic ? {} : { 'network-v2-id': derivedUuid(`vultr network ${nic.mac}`), networkid: `net${index}` }),
     'network-type': isPublic ? 'public' : 'private',

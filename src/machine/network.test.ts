@@ -74,6 +74,12 @@ describe.skipIf(toolchain === undefined || !canOpen)('PrivateNetwork (needs name
     expect(await readFile(join(directory, 'dnsmasq.log'), 'utf8')).not.toContain('forwarded')
   })
 
+  it('has link-local addresses on the link, besides those that are its own', async () => {
+    const route = async (address: string) => (await inside('ip', '-oneline', 'route', 'get', address)).stdout
+    expect(await route('169.254.7.7')).toMatch(/^169\.254\.7\.7 dev bw0 /)
+    expect(await route('169.254.169.254')).toMatch(/^local 169\.254\.169\.254 dev lo /)
+  })
+
   it('listens for DHCP, of both families', async () => {
     const ports = (text: string) => [...text.matchAll(/^ *\d+: \w+:(\w{4}) /gm)].map(([, port]) => port)
     expect(ports((await inside('cat', '/proc/net/udp')).stdout)).toContain('0043')

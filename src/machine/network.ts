@@ -77,6 +77,8 @@ export class PrivateNetwork implements AsyncDisposable {
           : `address add ${address}/32 dev ${BRIDGE}`,
       ),
       `link set ${BRIDGE} up`,
+      // Who has no address yet takes a link-local one (RFC 3927).
+      `route add 169.254.0.0/16 dev ${BRIDGE}`,
     ])
     for (const name of Object.values(HOST_DIRECTORIES)) await mkdir(join(options.directory, name), { recursive: true })
     for (const host of options.hosts) await writeHost(options.directory, host)

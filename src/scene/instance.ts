@@ -7,7 +7,7 @@ export function instanceIn(provider: Provider, macAddress: string, overrides: Ov
     mac: macAddress,
     ipv4: hostAddress(0),
     ipv4Subnet: IPV4_SUBNET,
-    publicIpv4: '203.0.113.10',
+    publicIpv4: provider.hasPublicAddressOnCard === true ? hostAddress(0) : '203.0.113.10',
     // With one, nothing that systemd asks for is absent: 262 takes the 404 of an absent key for a broken service.
     ipv6: ['2001:db8:b007::10'],
     ipv6Subnet: '2001:db8:b007::/64',

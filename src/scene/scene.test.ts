@@ -20,6 +20,15 @@ const canOpen = await Namespace.open().then(
   () => false,
 )
 
+describe('instanceIn()', () => {
+  const cardIn = (cloud: string) => instanceIn(cloudNamed(cloud), MAC).interfaces[0]
+
+  it('has the address of DHCP for a public one where the cloud translates none', () => {
+    expect(cardIn('hetzner')).toMatchObject({ mac: MAC, ipv4: '10.77.0.10', publicIpv4: '10.77.0.10' })
+    expect(cardIn('aws')).toMatchObject({ mac: MAC, ipv4: '10.77.0.10', publicIpv4: '203.0.113.10' })
+  })
+})
+
 describe.skipIf(toolchain === undefined || !canOpen)('openScene() (needs namespaces and ./bootwright setup)', () => {
   let directory: string
 
@@ -52,6 +61,14 @@ describe.skipIf(toolchain === undefined || !canOpen)('openScene() (needs namespa
     const { stdout, stderr } = await scene.network.namespace.run({ argv: ['bash', '-c', script] })
     return `${stdout}${stderr}`.trim()
   }
+
+  it('has the routers that clients of the cloud know without being told', async () => {
+    const provider = cloudNamed('scaleway')
+    const cloud = { provider, instance: instanceIn(provider, MAC) }
+    await using scene = await openScene({ toolchain, directory, cloud, macAddress: MAC })
+    const argv = ['ip', '-oneline', 'route', 'get', '62.210.0.1']
+    expect((await scene.network.namespace.run({ argv })).stdout).toMatch(/^local 62\.210\.0\.1 /)
+  })
 
   it('answers at a link-local address', async () => {
     expect(await asked('hetzner', 'fe80::a9fe:a9fe%bw0', 80, '/hetzner/v1/metadata')).toMatch(/^HTTP\/1\.[01] 200/)
