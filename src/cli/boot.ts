@@ -13,7 +13,7 @@ import {
   type RunningMachine,
   reapStateDirectories,
 } from '../machine/index.ts'
-import { instanceIn, openScene } from '../scene/index.ts'
+import { instanceIn, macAddressIn, openScene } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import { Cache, cacheDirectory } from '../toolchain/index.ts'
 import { machineStates, makeRunDirectory } from '../verify/index.ts'
@@ -74,8 +74,8 @@ async function boot(image: string, options: BootOptions, signal: AbortSignal): P
   await reapStateDirectories(stateParent)
   const runDirectory = await makeRunDirectory(join(OUT, 'runs'), new Date())
   await using _tidy = removedIfNothingRan(runDirectory.path)
-  const { macAddress } = DEFAULT_SPEC
   const provider = cloudName === undefined ? undefined : cloudNamed(cloudName)
+  const macAddress = macAddressIn(provider)
   const cloud = provider === undefined ? undefined : { provider, instance: instanceIn(provider, macAddress) }
   await using scene = await openScene({ toolchain, directory: runDirectory.path, cloud, macAddress, signal })
   const smbios = cloud === undefined ? {} : cloud.provider.smbios(cloud.instance)
@@ -89,6 +89,7 @@ async function boot(image: string, options: BootOptions, signal: AbortSignal): P
     cores: options.cores,
     smbios,
     uuid: smbios.system?.uuid ?? crypto.randomUUID(),
+    macAddress,
     channel: false,
   }
   const configured = machine(spec, { toolchain, network: scene.network, stateParent, name: runDirectory.id })

@@ -63,6 +63,11 @@ describe('scaleway', () => {
     expect(get('/user_data/key', { method: 'PUT' }).status).toBe(405)
   })
 
+  it('answers at the root, by which cloud-init sees that it is there', () => {
+    expect(get('/', { peerPort: 1024 }).status).toBe(200)
+    expect(get('/', { method: 'POST' }).status).toBe(405)
+  })
+
   it('has vendor data only where there are some', () => {
     expect(get('/vendor_data/cloud-init').status).toBe(404)
     expect(get('/vendor_data/cloud-init', {}, scalewayInstance({ vendorData: 'x' })).text).toBe('x')

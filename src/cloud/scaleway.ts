@@ -100,6 +100,9 @@ function answer(
   const isRead = request.method === 'GET' || request.method === 'HEAD'
   if (more !== undefined) return failure(404, 'unknown_resource')
   switch (top) {
+    case '':
+      // cloud-init asks for the root to see whether the service is there.
+      return isRead ? respond(200, JSON_TYPE, '{}') : failure(405, 'method_not_allowed')
     case 'conf':
       if (key !== undefined) return failure(404, 'unknown_resource')
       if (!isRead) return failure(405, 'method_not_allowed')

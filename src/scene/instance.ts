@@ -1,5 +1,10 @@
 import type { Instance, NetworkInterface, Overrides, Provider } from '../cloud/index.ts'
-import { hostAddress, IPV4_SUBNET } from '../machine/index.ts'
+import { DEFAULT_SPEC, hostAddress, IPV4_SUBNET } from '../machine/index.ts'
+
+/** Address of the first card of a machine: one of the cloud's own, by which some clients look for it; any without a cloud. */
+export function macAddressIn(provider: Provider | undefined): string {
+  return provider?.instance().interfaces[0].mac ?? DEFAULT_SPEC.macAddress
+}
 
 /** An instance whose one card is that of a machine in a network made by {@link openScene}. */
 export function instanceIn(provider: Provider, macAddress: string, overrides: Overrides<Instance> = {}): Instance {

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { cloudNamed, movedTo, overIpv6Only } from '../cloud/index.ts'
 import { Namespace } from '../system/index.ts'
 import { readyToolchain, type Toolchain } from '../toolchain/index.ts'
-import { instanceIn } from './instance.ts'
+import { instanceIn, macAddressIn } from './instance.ts'
 import { openScene } from './scene.ts'
 
 const MAC = '52:54:00:b0:07:01'
@@ -22,6 +22,12 @@ const canOpen = await Namespace.open().then(
 
 describe('instanceIn()', () => {
   const cardIn = (cloud: string) => instanceIn(cloudNamed(cloud), MAC).interfaces[0]
+
+  it('has a card of the cloud', () => {
+    expect(macAddressIn(cloudNamed('akamai'))).toMatch(/^f2:3c:/)
+    expect(macAddressIn(cloudNamed('google'))).toMatch(/^42:01:/)
+    expect(macAddressIn(undefined)).toBe(MAC)
+  })
 
   it('has the address of DHCP for a public one where the cloud translates none', () => {
     expect(cardIn('hetzner')).toMatchObject({ mac: MAC, ipv4: '10.77.0.10', publicIpv4: '10.77.0.10' })

@@ -65,9 +65,9 @@ async function start(image: string, options: BootOptions, context: BootContext):
   const { workbench, signal } = context
   const { settings } = workbench
   const member = await options.network?.place(options.name)
-  const macAddress = member?.macAddress ?? DEFAULT_SPEC.macAddress
   // Names first: a slip of the pen should not cost minutes.
-  const cloud = options.cloud === undefined ? undefined : describedInstance(options.cloud, macAddress)
+  const cloud = options.cloud === undefined ? undefined : describedInstance(options.cloud)
+  const macAddress = cloud?.instance.interfaces[0].mac ?? member?.macAddress ?? DEFAULT_SPEC.macAddress
   const variant = await workbench.firmware(options.firmware ?? DEFAULT_FIRMWARE)
   const built = await workbench.image(image, options.sign === false ? undefined : variant)
   const firmware = await withRevoked(variant, built, options.revoked ?? [], settings.cache)

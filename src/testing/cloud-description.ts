@@ -20,7 +20,7 @@ import {
   type UpCloudInstance,
   type VultrInstance,
 } from '../cloud/index.ts'
-import { instanceIn } from '../scene/index.ts'
+import { instanceIn, macAddressIn } from '../scene/index.ts'
 
 /** A cloud with an instance in it, as data. */
 export interface CloudDescription {
@@ -92,14 +92,11 @@ function described<I extends Instance>(cloud: string): DescribeCloud<I> {
 }
 
 /** The provider and the instance that are meant; rejects a name that is none with the list of those that are. */
-export function describedInstance(
-  description: string | CloudDescription,
-  macAddress: string,
-): { provider: Provider; instance: Instance } {
+export function describedInstance(description: string | CloudDescription): { provider: Provider; instance: Instance } {
   const { cloud, overrides, metadataAt }: CloudDescription =
     typeof description === 'string' ? { cloud: description, overrides: {} } : description
   const real = cloudNamed(cloud)
   const provider =
     metadataAt === undefined ? real : metadataAt === 'ipv6-only' ? overIpv6Only(real) : movedTo(real, metadataAt.ipv4)
-  return { provider, instance: instanceIn(provider, macAddress, overrides) }
+  return { provider, instance: instanceIn(provider, macAddressIn(provider), overrides) }
 }

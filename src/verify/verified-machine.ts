@@ -1,5 +1,6 @@
 import { cloudNamed } from '../cloud/index.ts'
 import { DEFAULT_SPEC, type Firmware, type MachineImage, type MachineSpec } from '../machine/index.ts'
+import { macAddressIn } from '../scene/index.ts'
 import { type VerifiedInstance, verifiedInstance } from './verified-instance.ts'
 
 /** Fixed, so that two runs measure alike; a machine ID derives from it. */
@@ -21,9 +22,10 @@ export function verifiedMachine(options: {
   readonly spec?: Partial<MachineSpec>
 }): VerifiedMachine {
   const { image, firmware, cloud, accelerator, spec = {} } = options
-  const { macAddress } = { ...DEFAULT_SPEC, ...spec }
-  const instance = cloud === undefined ? undefined : verifiedInstance(cloudNamed(cloud), macAddress)
+  const provider = cloud === undefined ? undefined : cloudNamed(cloud)
+  const macAddress = spec.macAddress ?? macAddressIn(provider)
+  const instance = provider === undefined ? undefined : verifiedInstance(provider, macAddress)
   const smbios = instance?.provider.smbios(instance.instance) ?? {}
   const uuid = smbios.system?.uuid ?? DEFAULT_UUID
-  return { spec: { ...DEFAULT_SPEC, image, firmware, accelerator, uuid, smbios, ...spec }, instance }
+  return { spec: { ...DEFAULT_SPEC, image, firmware, accelerator, uuid, smbios, macAddress, ...spec }, instance }
 }
