@@ -4,6 +4,7 @@ import { extname, join } from 'node:path'
 import { BootwrightError, run } from '../system/index.ts'
 import type { Cache } from '../toolchain/index.ts'
 import { HASH_WORKER_ASSET } from './measure/hash-thread.ts'
+import { inAscii, withLazyBuiltins } from './quick-start.ts'
 
 const EXTENSION = extname(import.meta.filename)
 
@@ -61,10 +62,15 @@ async function bundle(module: string): Promise<string> {
       cause,
     })
   })
-  const bundled = await rolldown({ input: join(import.meta.dirname, `${module}${EXTENSION}`), platform: 'node' })
+  const bundled = await rolldown({
+    input: join(import.meta.dirname, `${module}${EXTENSION}`),
+    platform: 'node',
+    // Of what a folder shows, only what is used is loaded.
+    treeshake: { moduleSideEffects: false },
+  })
   try {
     const { output } = await bundled.generate({ format: 'cjs', codeSplitting: false })
-    return output[0].code
+    return inAscii(withLazyBuiltins(output[0].code))
   } finally {
     await bundled.close()
   }

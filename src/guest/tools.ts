@@ -1,8 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
 import { unknownName } from '../system/index.ts'
-import { imds } from './imds/imds.ts'
-import { imdsGenerator } from './imds-generator/generator.ts'
-import { imdsd } from './imdsd/imdsd.ts'
-import { measure } from './measure/measure.ts'
 import type { ToolOutput } from './tool-output.ts'
 
 /** One of the programs that stand in for systemd's own. Returns its exit status. */
@@ -11,11 +8,31 @@ type GuestTool = (argv: readonly string[], output: ToolOutput) => Promise<number
 /** What `--version` says: the version whose behaviour this is, and whose work. */
 export const VERSION = 'systemd 262 (bootwright)\n'
 
+/**
+ * For a program that is always there: no compilers that optimise, whose own memory would be more than all else that it has
+ * at rest, and a young generation that is emptied before it has grown.
+ */
+const MODEST = ['--no-opt', '--no-maglev', '--max-semi-space-size=1', '--semi-space-growth-factor=1']
+
+/** Each loads what it needs and no more: the broker's first caller waits for its start. */
 const TOOLS: Readonly<Record<string, GuestTool>> = {
-  'systemd-imds': (argv, output) => imds(argv, output, { version: VERSION }),
-  'systemd-imds-generator': (argv, output) => imdsGenerator(argv, output),
-  'systemd-imdsd': (argv, output) => imdsd(argv, output, { version: VERSION }),
-  'systemd-measure': (argv, output) => measure(argv, output, VERSION),
+  'systemd-imds': async (argv, output) => {
+    const { imds } = await import('./imds/imds.ts')
+    return imds(argv, output, { version: VERSION })
+  },
+  'systemd-imds-generator': async (argv, output) => {
+    const { imdsGenerator } = await import('./imds-generator/generator.ts')
+    return imdsGenerator(argv, output)
+  },
+  'systemd-imdsd': async (argv, output) => {
+    for (const flag of MODEST) setFlagsFromString(flag)
+    const { imdsd } = await import('./imdsd/imdsd.ts')
+    return imdsd(argv, output, { version: VERSION })
+  },
+  'systemd-measure': async (argv, output) => {
+    const { measure } = await import('./measure/measure.ts')
+    return measure(argv, output, VERSION)
+  },
 }
 
 export function guestToolNames(): readonly string[] {

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
-import { execa, type Options } from 'execa'
+import type { Options } from 'execa'
 import { BootwrightError } from './error.ts'
 
 /** An outside program and how to start it. Arguments are an array: there is no shell and nothing to quote. */
@@ -43,6 +43,8 @@ export async function runUnchecked(command: Command, options: RunOptions = {}): 
   if (command.argv[0] === undefined) throw new BootwrightError('BUG', 'A command needs at least a program name')
   const hasLifeline = options.withDescendants === true
   const [file = '', ...args] = hasLifeline ? ['sh', LIFELINE, ...command.argv] : command.argv
+  // Programs that start no other, as most calls of a guest tool, do not wait for it to load.
+  const { execa } = await import('execa')
   options.signal?.throwIfAborted()
   const started = performance.now()
   const execaOptions = {
