@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8'
 import { unknownName } from '../system/index.ts'
 import type { ToolOutput } from './tool-output.ts'
 
@@ -7,12 +6,6 @@ type GuestTool = (argv: readonly string[], output: ToolOutput) => Promise<number
 
 /** What `--version` says: the version whose behaviour this is, and whose work. */
 export const VERSION = 'systemd 262 (bootwright)\n'
-
-/**
- * For a program that is always there: no compilers that optimise, whose own memory would be more than all else that it has
- * at rest, and a young generation that is emptied before it has grown.
- */
-const MODEST = ['--no-opt', '--no-maglev', '--max-semi-space-size=1', '--semi-space-growth-factor=1']
 
 /** Each loads what it needs and no more: the broker's first caller waits for its start. */
 const TOOLS: Readonly<Record<string, GuestTool>> = {
@@ -25,9 +18,11 @@ const TOOLS: Readonly<Record<string, GuestTool>> = {
     return imdsGenerator(argv, output)
   },
   'systemd-imdsd': async (argv, output) => {
-    for (const flag of MODEST) setFlagsFromString(flag)
-    const { imdsd } = await import('./imdsd/imdsd.ts')
-    return imdsd(argv, output, { version: VERSION })
+    const [{ imdsd }, { keepHeapSmall }] = await Promise.all([
+      import('./imdsd/imdsd.ts'),
+      import('./imdsd/small-heap.ts'),
+    ])
+    return imdsd(argv, output, { version: VERSION, atRest: keepHeapSmall() })
   },
   'systemd-measure': async (argv, output) => {
     const { measure } = await import('./measure/measure.ts')

@@ -48,7 +48,7 @@ async function run(
   const open = (): Promise<Metadata> => openMetadata({ ...options, runDirectory, environment })
   const passed = passedDescriptors(environment, process.pid)
   if (passed.length > 0) {
-    await serveSockets(passed, metricsService(open), log)
+    await serveSockets(passed, metricsService(open), { log })
     return 0
   }
   await using from = await open()

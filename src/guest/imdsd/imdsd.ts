@@ -31,6 +31,8 @@ export interface ImdsdContext {
   readonly environment?: Readonly<Record<string, string | undefined>>
   readonly runDirectory?: string
   readonly signal?: AbortSignal
+  /** Called when the last of its clients has gone. */
+  readonly atRest?: () => void
   readonly settings?: Partial<BrokerSettings>
 }
 
@@ -71,7 +73,8 @@ async function run(
   const passed = passedDescriptors(environment, process.pid)
   if (passed.length > 0) {
     const authorize = accessPolicy(process.getuid?.() ?? 0, askPolkit)
-    await serveSockets(passed, brokerService(new Broker(settings), authorize), settings.log, context.signal)
+    const service = brokerService(new Broker(settings), authorize)
+    await serveSockets(passed, service, { log: settings.log, signal: context.signal, atRest: context.atRest })
     return 0
   }
   if (options.verb === 'setup-network') {

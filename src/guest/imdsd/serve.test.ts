@@ -6,9 +6,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
 import { ok, scriptedEndpoint } from '../../imds/index.ts'
-import { runUnchecked } from '../../system/index.ts'
+import { run, runUnchecked } from '../../system/index.ts'
 import { readyToolchain, type Toolchain } from '../../toolchain/index.ts'
 import { connectVarlink, spawnVarlink, type VarlinkConnection } from '../../varlink/index.ts'
+import { untilIdle } from './serve.ts'
 
 const toolchain = (await readyToolchain().catch(() => undefined)) as Toolchain
 const MAIN = join(import.meta.dirname, '..', 'main.ts')
@@ -92,5 +93,42 @@ describe.skipIf(toolchain === undefined)('systemd-imdsd and varlinkctl (needs th
       ended.abort()
       await running
     }
+  })
+})
+
+describe('untilIdle()', () => {
+  it('tells each time that the last client has gone, and ends when nobody comes', async () => {
+    const looks = [true, false, false, true, true, false, false, false, true]
+    const rests: number[] = []
+    let look = 0
+    const isBusy = (): boolean => looks[look++] === true
+    await untilIdle(isBusy, { idleMs: 30, lookMs: 10, atRest: () => rests.push(look) })
+    expect([rests, look]).toEqual([[2, 6], 8])
+  })
+
+  it('ends when it is told to', async () => {
+    let looks = 0
+    const ending = new AbortController()
+    const isBusy = (): boolean => {
+      if (++looks === 3) ending.abort()
+      return true
+    }
+    await untilIdle(isBusy, { lookMs: 1, signal: ending.signal })
+    expect(looks).toBe(3)
+  })
+})
+
+describe('keepHeapSmall()', () => {
+  it('gives back what nobody needs', async () => {
+    const script = `
+      import { keepHeapSmall } from ${JSON.stringify(new URL('./small-heap.ts', import.meta.url).href)}
+      const collect = keepHeapSmall()
+      let much = Array.from({ length: 300_000 }, (_, n) => ({ n }))
+      const before = process.memoryUsage().heapUsed
+      much = undefined
+      collect()
+      console.log(before - process.memoryUsage().heapUsed > 10e6)`
+    const { stdout } = await run({ argv: [process.execPath, '--input-type=module', '--eval', script] })
+    expect(stdout).toBe('true\n')
   })
 })

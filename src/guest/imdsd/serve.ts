@@ -12,14 +12,22 @@ import {
 const IDLE_MS = 30_000
 const LOOK_MS = 1_000
 
+export interface ServeOptions {
+  readonly log: (line: string) => void
+  readonly signal?: AbortSignal | undefined
+  /** Called each time when the last client of the listening sockets has gone. */
+  readonly atRest?: (() => void) | undefined
+  readonly idleMs?: number
+  readonly lookMs?: number
+}
+
 /** Serves connections and listening sockets that were passed, until the connections are over and nobody has come for a while. */
 export async function serveSockets(
   descriptors: readonly PassedDescriptor[],
   service: VarlinkService,
-  log: (line: string) => void,
-  signal?: AbortSignal,
-  idleMs = IDLE_MS,
+  options: ServeOptions,
 ): Promise<void> {
+  const { log, signal } = options
   const onProblem = (problem: Error): void => log(problem.message)
   const connections: Promise<void>[] = []
   const servers: VarlinkServer[] = []
@@ -29,11 +37,21 @@ export async function serveSockets(
     else connections.push(serveConnection(service, passed.connection, { onProblem, signal }))
   }
   await Promise.all(connections)
-  let idle = 0
-  while (servers.length > 0 && idle < idleMs && signal?.aborted !== true) {
-    await sleep(Math.min(LOOK_MS, idleMs))
-    const isBusy = servers.some((server) => server.connections > 0)
-    idle = isBusy ? 0 : idle + LOOK_MS
-  }
+  if (servers.length > 0) await untilIdle(() => servers.some((server) => server.connections > 0), options)
   for (const server of servers) await server[Symbol.asyncDispose]()
+}
+
+/** Looks now and then whether there are clients, until there were none for `idleMs`. */
+export async function untilIdle(
+  isBusy: () => boolean,
+  { signal, atRest, idleMs = IDLE_MS, lookMs = LOOK_MS }: Omit<ServeOptions, 'log'>,
+): Promise<void> {
+  let idle = 0
+  while (idle < idleMs && signal?.aborted !== true) {
+    await sleep(lookMs)
+    const isResting = !isBusy()
+    // So it is after the first look too: for nobody, no socket starts this program.
+    if (isResting && idle === 0) atRest?.()
+    idle = isResting ? idle + lookMs : 0
+  }
 }
