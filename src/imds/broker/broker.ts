@@ -7,6 +7,9 @@ import { FileMemory } from './file-memory.ts'
 import { fetchSearching } from './search.ts'
 import type { BrokerSettings, Fetched, FetchRequest } from './settings.ts'
 
+/** The kernel is asked for an interface's name by way of a socket, which takes longer than all else of a call. */
+const NAME_MS = 1_000
+
 /** Asks for metadata on behalf of others, and remembers what it was told. */
 export class Broker {
   readonly settings: BrokerSettings
@@ -14,6 +17,7 @@ export class Broker {
   readonly #running = new Map<string, Promise<Fetched>>()
   readonly #caches = new Map<string, InterfaceCache>()
   readonly #pinnedName = new FileMemory<string>()
+  readonly #names = new Map<number, { readonly name: string; readonly untilMs: number }>()
 
   constructor(settings: BrokerSettings) {
     this.settings = settings
@@ -38,11 +42,21 @@ export class Broker {
   /** What is remembered, without what it takes to ask: most calls end here. */
   #recall({ interfaceIndex: given, key, refreshUSec }: FetchRequest): Fetched | undefined {
     const index = given ?? this.#pinned()
-    const name = index === undefined ? undefined : interfaceName(index)
+    const name = index === undefined ? undefined : this.#nameOf(index)
     if (index === undefined || name === undefined) return undefined
     const data = this.#cacheOf(name)?.read(key, refreshUSec)
     if (data === 'absent') throw imdsError('KeyNotFound')
     return data === undefined ? undefined : { data, interfaceIndex: index }
+  }
+
+  #nameOf(index: number): string | undefined {
+    const nowMs = performance.now()
+    const known = this.#names.get(index)
+    if (known !== undefined && nowMs < known.untilMs) return known.name
+    const name = interfaceName(index)
+    if (name === undefined) this.#names.delete(index)
+    else this.#names.set(index, { name, untilMs: nowMs + NAME_MS })
+    return name
   }
 
   #cacheOf(name: string): InterfaceCache | undefined {

@@ -18,6 +18,8 @@ import { MAX_DATA_BYTES, MAX_TOKEN_BYTES } from './limits.ts'
 const TIMESTAMP = 'user.imds.timestamp'
 const RESULT = 'user.imds.result'
 const ABSENT = 'key-not-found'
+/** More than metadata has keys. */
+const MAX_PATHS = 1024
 /** A file name is not longer (NAME_MAX). */
 const MAX_NAME_BYTES = 255
 
@@ -37,6 +39,7 @@ interface Answer {
 export class InterfaceCache {
   readonly #directory: string
   readonly #answers = new FileMemory<Answer>()
+  readonly #paths = new Map<string, string | undefined>()
 
   constructor(runtimeDirectory: string, interfaceName: string) {
     this.#directory = join(runtimeDirectory, 'cache', interfaceName)
@@ -88,8 +91,12 @@ export class InterfaceCache {
   }
 
   #path(key: string): string | undefined {
+    if (this.#paths.has(key)) return this.#paths.get(key)
     const name = `key-${escapeKey(key)}`
-    return name.length > MAX_NAME_BYTES ? undefined : join(this.#directory, name)
+    const path = name.length > MAX_NAME_BYTES ? undefined : join(this.#directory, name)
+    if (this.#paths.size >= MAX_PATHS) this.#paths.clear()
+    this.#paths.set(key, path)
+    return path
   }
 
   /** What cannot be remembered is asked for again. */
