@@ -24,14 +24,29 @@ export function issueToken(scope: TokenScope, nowMs: number, ttlSeconds: number)
   return `${token.toString('base64url')}==`
 }
 
+/** Until when tokens live that were found genuine: clients send the same one with each request. */
+const genuine = new Map<string, number>()
+const MAX_GENUINE = 1024
+
 /** Seconds that a token still lives, rounded up; undefined when it is foreign, damaged or past its lifetime. */
 export function remainingSeconds(scope: TokenScope, token: string, nowMs: number): number | undefined {
+  const name = `${scopeName(scope)} ${token}`
+  const untilMs = genuine.get(name) ?? lifeOf(scope, token)
+  if (untilMs === undefined) return undefined
+  if (!genuine.has(name)) {
+    if (genuine.size >= MAX_GENUINE) genuine.clear()
+    genuine.set(name, untilMs)
+  }
+  const leftMs = untilMs - nowMs
+  return leftMs > 0 ? Math.ceil(leftMs / 1000) : undefined
+}
+
+function lifeOf(scope: TokenScope, token: string): number | undefined {
   if (!/^[\w-]{54}==$/.test(token)) return undefined
   const bytes = Buffer.from(token, 'base64url')
   if (bytes.length !== TOKEN_BYTES || `${bytes.toString('base64url')}==` !== token) return undefined
   if (!timingSafeEqual(seal(scope, bytes), bytes.subarray(TOKEN_BYTES - MAC_BYTES))) return undefined
-  const leftMs = bytes.readUIntBE(10, 6) - nowMs
-  return leftMs > 0 ? Math.ceil(leftMs / 1000) : undefined
+  return bytes.readUIntBE(10, 6)
 }
 
 /** The lifetime a client asks for, in seconds; undefined unless it is a whole number from 1 to the maximum. */
@@ -41,10 +56,14 @@ export function parseTtl(value: string | undefined, maxSeconds: number): number 
   return seconds >= 1 && seconds <= maxSeconds ? seconds : undefined
 }
 
-function seal({ service, generation, instanceId }: TokenScope, token: Buffer): Buffer {
-  const key = createHash('sha256').update(`${service} ${generation} ${instanceId}`).digest()
+function seal(scope: TokenScope, token: Buffer): Buffer {
+  const key = createHash('sha256').update(scopeName(scope)).digest()
   return createHmac('sha256', key)
     .update(token.subarray(0, TOKEN_BYTES - MAC_BYTES))
     .digest()
     .subarray(0, MAC_BYTES)
+}
+
+function scopeName({ service, generation, instanceId }: TokenScope): string {
+  return `${service} ${generation} ${instanceId}`
 }
