@@ -1,3 +1,4 @@
+export { writeDebianPackage, writeSystemExtension } from './extra-tree/package.ts'
 export { writeExtraTree } from './extra-tree/write.ts'
 export { guestToolsProgram } from './program.ts'
 export { sysupdate } from './sysupdate/sysupdate.ts'
