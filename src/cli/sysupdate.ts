@@ -4,7 +4,7 @@ import { processOutput, sysupdate, VERSION } from '../guest/index.ts'
 /** In the list of commands: its command line is not ours, so it never gets as far as being parsed here. */
 export function sysupdateCommand(): Command {
   return new Command('sysupdate')
-    .summary('show what is installed and what could be: the command line of systemd-sysupdate(8), as far as it reads')
+    .summary('show, acquire, install and delete versions of a system: the command line of systemd-sysupdate(8)')
     .argument('[arguments...]')
 }
 

@@ -9,10 +9,13 @@ const MARKS = {
   whiteCircle: ['○', '*'],
   circleArrow: ['↻', '*'],
   ellipsis: ['…', '...'],
+  arrowRight: ['→', '->'],
 } as const
 
 const EMOJIS = {
   download: ['⤵️', '\\'],
+  recycling: ['♻️', '~'],
+  sparkles: ['✨', '*'],
 } as const
 
 type Environment = Readonly<Record<string, string | undefined>>

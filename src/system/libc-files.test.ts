@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { openBelow, sizeOf, tryLock } from './libc-files.ts'
+import { openBelow, sizeOf, tryContentLock, tryLock } from './libc-files.ts'
 
 let directory: string
 let root: number
@@ -60,4 +60,17 @@ it('tryLock() gives the lock to one, until it is closed', () => {
   closeSync(second)
   expect(() => tryLock(second)).toThrow('EBADF')
   expect(() => sizeOf(root)).not.toThrow()
+})
+
+it('tryContentLock() gives the lock to one, until it is closed, and leaves the other lock alone', () => {
+  const path = join(directory, 'secret')
+  const [first, second] = [openSync(path, 'r+'), openSync(path, 'r+')]
+  expect([tryContentLock(first), tryContentLock(first), tryContentLock(second)]).toEqual([true, true, false])
+  expect(tryLock(second)).toBe(true)
+  closeSync(first)
+  expect(tryContentLock(second)).toBe(true)
+  closeSync(second)
+  const unwritable = openSync(path, 'r')
+  expect(() => tryContentLock(unwritable)).toThrow('EBADF')
+  closeSync(unwritable)
 })

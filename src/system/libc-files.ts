@@ -4,6 +4,9 @@ import { libc, systemError } from './libc.ts'
 /** Of `linux/include/uapi/asm-generic/fcntl.h`; the number of openat2(2) is the same everywhere. */
 const [LOCK_EX, LOCK_NB, SYS_OPENAT2, SEEK_END] = [2, 4, 437n, 2]
 
+/** Of `linux/include/uapi/asm-generic/fcntl.h`. */
+const [F_WRLCK, F_OFD_SETLK] = [1, 37]
+
 const O_CLOEXEC = 0o2000000n
 
 /** Of `linux/include/uapi/linux/openat2.h`. */
@@ -37,6 +40,19 @@ export function tryLock(fd: number): boolean {
   if (libc().flock(fd, LOCK_EX | LOCK_NB) === 0) return true
   if (getSystemErrorName(-libc().errno()) === 'EAGAIN') return false
   throw systemError(`Cannot lock file ${fd}`)
+}
+
+/**
+ * Takes the exclusive lock of the bytes of a file that is open for writing (F_OFD_SETLK, fcntl(2)) until that is closed; false
+ * when somebody else has it. It is another lock than that of {@link tryLock}, which udev respects, and waits for, on disks.
+ */
+export function tryContentLock(fd: number): boolean {
+  // struct flock: type, whence, start, length (0: to the end), process
+  const range = Buffer.alloc(32)
+  range.writeInt16LE(F_WRLCK, 0)
+  if (libc().fcntl(fd, F_OFD_SETLK, range) === 0) return true
+  if (['EAGAIN', 'EACCES'].includes(getSystemErrorName(-libc().errno()))) return false
+  throw systemError(`Cannot lock the content of file ${fd}`)
 }
 
 /** Bytes of an open file or block device. */

@@ -22,6 +22,7 @@ export const libc = lazily(() => {
     connect: { arguments: ['i32', 'pointer', 'u32'], return: 'i32' },
     close: { arguments: ['i32'], return: 'i32' },
     flock: { arguments: ['i32', 'i32'], return: 'i32' },
+    fcntl: { arguments: ['i32', 'i32', 'pointer'], return: 'i32' },
     syscall: { arguments: ['i64', 'i64', 'pointer', 'pointer', 'u64'], return: 'i64' },
     lseek: { arguments: ['i32', 'i64', 'i32'], return: 'i64' },
     fsetxattr: { arguments: ['i32', 'pointer', 'pointer', 'u64', 'i32'], return: 'i32' },

@@ -1,4 +1,6 @@
+export * from './apply/index.ts'
 export { readOsRelease } from './host-specifiers.ts'
+export { type RetryOptions, RunLock } from './install/index.ts'
 export * from './instances.ts'
 export * from './open-updates.ts'
 export * from './parse-option.ts'

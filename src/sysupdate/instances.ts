@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync } from 'node:fs'
 import type { Gpt, GptPartition } from '../formats/index.ts'
-import type { ManifestEntry } from './manifest/index.ts'
+import { addressOf, type ManifestEntry } from './manifest/index.ts'
 import { unfinishedType } from './partition-types.ts'
 import { matchPatterns, type PatternFields } from './pattern.ts'
 import { resolveBelow } from './root-path.ts'
@@ -38,7 +38,8 @@ function visit(resource: Resource, root: string, below: string, depth: number, f
     if (match.fields !== undefined && isDirectory === isDirectoryType(resource)) {
       const fields: PatternFields = {
         mtimeUs: facts.mtimeNs / 1000n,
-        mode: Number(facts.mode & 0o7777n),
+        // Nobody gains a right by an update: no write access for all, no set-user-ID.
+        mode: Number(facts.mode & 0o775n),
         ...match.fields,
       }
       found.push({ type: resource.type, path, fields, state: stateOf(state), patternIndex: match.index })
@@ -121,8 +122,8 @@ export function partitionInstances(resource: Resource, gpt: Pick<Gpt, 'partition
       ...match.fields,
     }
     const path = partitionPath(disk, partition.number)
-    const { number: partitionNumber } = partition
-    instances.push({ type: 'partition', path, fields, state, patternIndex: match.index, partitionNumber })
+    const { number: partitionNumber, name: label } = partition
+    instances.push({ type: 'partition', path, fields, state, patternIndex: match.index, partitionNumber, label })
   }
   return { instances, empty }
 }
@@ -131,7 +132,7 @@ export function partitionInstances(resource: Resource, gpt: Pick<Gpt, 'partition
 const READ_ONLY = 1n << 60n
 
 /** As the kernel names partitions; those of a disk image have its path and their number. */
-function partitionPath(disk: string, number: number): string {
+export function partitionPath(disk: string, number: number): string {
   if (!disk.startsWith('/dev/')) return `${disk}#${number}`
   return `${disk}${/\d$/.test(disk) ? 'p' : ''}${number}`
 }
@@ -144,6 +145,7 @@ export function manifestInstances(resource: Resource, manifest: readonly Manifes
     if (match.fields === undefined) return []
     if (match.fields.sha256 !== undefined && match.fields.sha256 !== sha256) return []
     const fields: PatternFields = { ...match.fields, sha256 }
-    return [{ type: resource.type, path: `${base}/${name}`, fields, state: 'complete', patternIndex: match.index }]
+    const [path, address] = [`${base}/${name}`, addressOf(resource.path, name)]
+    return [{ type: resource.type, path, address, fields, state: 'complete', patternIndex: match.index }]
   })
 }

@@ -1,12 +1,10 @@
-import { realpathSync, statSync } from 'node:fs'
-import { type Gpt, parseGpt } from '../formats/index.ts'
-import { BootwrightError, openDisk } from '../system/index.ts'
 import { hostSpecifiers, systemArchitecture } from './host-specifiers.ts'
-import { directoryInstances, manifestInstances, partitionInstances, resourceDirectory } from './instances.ts'
+import type { RetryOptions } from './install/index.ts'
+import { directoryInstances, manifestInstances, partitionInstances } from './instances.ts'
 import { fetchManifest, findKeyrings, type ManifestEntry } from './manifest/index.ts'
 import type { PlannedTransfer } from './plan.ts'
 import { type DefinitionPlace, type Definitions, readDefinitions } from './read-definitions.ts'
-import { resolveBelow } from './root-path.ts'
+import { directoryOf, findTargetPlace, type PathBases, readTable, type TargetPlace } from './target-place.ts'
 import type { Instance, Resource, Transfer } from './types.ts'
 
 export interface UpdatesOptions extends DefinitionPlace {
@@ -14,12 +12,29 @@ export interface UpdatesOptions extends DefinitionPlace {
   readonly environment: Readonly<Record<string, string | undefined>>
 }
 
-export interface OpenedUpdates extends Definitions {
-  /** What is installed and available of the transfers that are on; sources are asked unless `isOffline`. */
-  discover(options: DiscoverOptions): Promise<readonly (Transfer & PlannedTransfer)[]>
+/** A transfer with where its target is. */
+export interface PlacedTransfer extends Transfer {
+  readonly isEnabled: boolean
+  readonly place: TargetPlace
 }
 
-export interface DiscoverOptions {
+/** A transfer with what is installed and available of it. */
+export interface FoundTransfer extends PlacedTransfer, PlannedTransfer {
+  /** Partitions of the type that hold nothing. */
+  readonly emptySlots: number
+}
+
+export interface OpenedUpdates extends Omit<Definitions, 'transfers'> {
+  /** `/`, or the root of another system. */
+  readonly root: string
+  readonly transfers: readonly PlacedTransfer[]
+  /** What is installed and available of the transfers that are on; sources are asked unless `isOffline`. */
+  discover(options: DiscoverOptions): Promise<readonly FoundTransfer[]>
+  /** What is installed of those that are off. */
+  discoverDisabled(): readonly FoundTransfer[]
+}
+
+export interface DiscoverOptions extends RetryOptions {
   readonly isOffline: boolean
   /** In place of what each transfer says (`--verify=`). */
   readonly verify: boolean | undefined
@@ -27,8 +42,6 @@ export interface DiscoverOptions {
   readonly compat: boolean
   readonly warn: (text: string) => void
 }
-
-const EMPTY_GPT: Pick<Gpt, 'partitions'> = { partitions: [] }
 
 /**
  * Reads the definitions of a system or component, and finds where their targets are. Rejects with `MALFORMED_INPUT` for a
@@ -41,54 +54,54 @@ export function openUpdates(options: UpdatesOptions): OpenedUpdates {
     architecture: systemArchitecture(),
     transferSource,
   })
-  const bases = {
+  const bases: PathBases = {
     ...baseOf('esp', environment.SYSTEMD_ESP_PATH),
     ...baseOf('xbootldr', environment.SYSTEMD_XBOOTLDR_PATH),
     ...baseOf('explicit', transferSource),
   }
-  const directoryOf = (resource: Resource): string => {
-    const directory = resourceDirectory(resource, root, bases)
-    if (directory !== undefined) return directory
-    throw new BootwrightError('UPDATE_REFUSED', 'Failed to resolve $BOOT', {
-      hint: 'SYSTEMD_ESP_PATH and SYSTEMD_XBOOTLDR_PATH say where the EFI and boot partitions are mounted.',
-    })
-  }
-  const placed = definitions.transfers.map((transfer) => {
-    const isPartition = transfer.target.type === 'partition'
-    const path = isPartition ? diskOf(transfer.target, root) : directoryOf(transfer.target)
+  const transfers = definitions.transfers.map((transfer): PlacedTransfer => {
+    const place = findTargetPlace(transfer.target, root, bases)
     // The original looks at the table before anything else, whatever it is asked.
-    return { transfer, path, gpt: isPartition ? readTable(path) : EMPTY_GPT }
+    if (place.kind === 'partitions') readTable(place.disk)
+    return { ...transfer, place }
   })
   return {
     ...definitions,
-    async discover({ isOffline, verify, compat, warn }) {
+    root,
+    transfers,
+    async discover({ isOffline, ...asked }) {
       const manifests = new Map<string, Promise<readonly ManifestEntry[]>>()
       const entriesOf = (transfer: Transfer): Promise<readonly ManifestEntry[]> => {
-        const isVerified = verify ?? transfer.isVerified
+        const isVerified = asked.verify ?? transfer.isVerified
         const key = `${isVerified} ${transfer.source.path}`
-        const known =
-          manifests.get(key) ?? readManifest(transfer.source.path, isVerified, { root, environment, compat, warn })
+        const known = manifests.get(key) ?? readManifest(transfer.source.path, isVerified, { ...options, ...asked })
         manifests.set(key, known)
         return known
       }
-      const found: (Transfer & PlannedTransfer)[] = []
-      for (const { transfer, path, gpt } of placed) {
-        if (definitions.transfers.find(({ id }) => id === transfer.id)?.isEnabled !== true) continue
-        const installed =
-          transfer.target.type === 'partition'
-            ? partitionInstances(transfer.target, gpt, path).instances
-            : directoryInstances(transfer.target, path)
+      const found: FoundTransfer[] = []
+      for (const transfer of transfers.filter(({ isEnabled }) => isEnabled)) {
+        const { source } = transfer
         let available: readonly Instance[] = []
         if (!isOffline) {
-          available = isRemote(transfer.source)
-            ? manifestInstances(transfer.source, await entriesOf(transfer))
-            : directoryInstances(transfer.source, directoryOf(transfer.source))
+          available = isRemote(source)
+            ? manifestInstances(source, await entriesOf(transfer))
+            : directoryInstances(source, directoryOf(source, root, bases))
         }
-        found.push({ ...transfer, installed, available })
+        found.push({ ...transfer, ...installedOf(transfer), available })
       }
       return found
     },
+    discoverDisabled: () =>
+      transfers
+        .filter(({ isEnabled }) => !isEnabled)
+        .map((transfer) => ({ ...transfer, ...installedOf(transfer), available: [] })),
   }
+}
+
+function installedOf({ target, place }: PlacedTransfer): Pick<FoundTransfer, 'installed' | 'emptySlots'> {
+  if (place.kind === 'files') return { installed: directoryInstances(target, place.path), emptySlots: 0 }
+  const { instances, empty } = partitionInstances(target, readTable(place.disk), place.disk)
+  return { installed: instances, emptySlots: empty.length }
 }
 
 function baseOf<Name extends string>(name: Name, path: string | undefined): { readonly [key in Name]?: string } {
@@ -107,44 +120,19 @@ async function readManifest(
     environment,
     compat,
     warn,
-  }: Pick<UpdatesOptions, 'root' | 'environment'> & Pick<DiscoverOptions, 'compat' | 'warn'>,
+    ...retry
+  }: Pick<UpdatesOptions, 'root' | 'environment'> & Omit<DiscoverOptions, 'isOffline' | 'verify'>,
 ): Promise<readonly ManifestEntry[]> {
   const override = environment.SYSTEMD_OPENPGP_KEYRING
   const keyrings = isVerified ? await findKeyrings({ root, override, mergeVendor: compat }) : undefined
   const isFreshnessAsked = environment.SYSTEMD_SYSUPDATE_VERIFY_FRESHNESS !== '0'
   const { entries, warnings } = await fetchManifest(url, {
+    ...(retry.retries === undefined ? {} : { retries: retry.retries }),
+    ...(retry.backOffMs === undefined ? {} : { backOffMs: retry.backOffMs }),
     keyrings,
     now: isFreshnessAsked ? new Date() : undefined,
     acceptExpiredKeys: compat,
   })
   for (const warning of warnings) warn(warning)
   return entries
-}
-
-/** The disk of a partition target: a block device, or a file with a table in it. */
-function diskOf({ path }: Resource, root: string): string {
-  const shown = path === 'auto' ? 'The disk of the running system' : path
-  if (path !== 'auto') {
-    const found = resolveBelow(root, path)
-    const facts = statSync(found, { throwIfNoEntry: false })
-    if (facts?.isFile() === true) return found
-    if (facts?.isBlockDevice() === true && root === '/') return realpathSync(found)
-    if (facts === undefined) throw refused(`Failed to open '${path}': No such file or directory`)
-    if (facts.isBlockDevice()) throw refused('Block device is not allowed when using --root= mode.')
-  }
-  throw refused(`${shown} cannot be found from here: name a block device or a disk image in Path=`)
-}
-
-function readTable(path: string): Pick<Gpt, 'partitions'> {
-  using disk = openDisk(path)
-  try {
-    return parseGpt(disk)
-  } catch (cause) {
-    if (!(cause instanceof BootwrightError) || cause.code !== 'MALFORMED_INPUT') throw cause
-    throw refused(`Disk ${path} has no GPT disk label, not suitable.`, cause)
-  }
-}
-
-function refused(message: string, cause?: unknown): BootwrightError {
-  return new BootwrightError('UPDATE_REFUSED', message, { cause, hint: 'sysupdate.d(5), Path= of [Target].' })
 }

@@ -128,6 +128,15 @@ export function partitionRole(type: string): string | undefined {
   return Object.entries(OTHERS).find(([, uuid]) => uuid === type)?.[0]
 }
 
+/** What a type is called, with its architecture, as systemd has it: `usr-x86-64-verity`; the UUID itself for other types. */
+export function partitionTypeLabel(type: string): string {
+  for (const [architecture, types] of Object.entries(ARCHITECTURES)) {
+    const role = ROLES[types.split(' ').indexOf(type)]
+    if (role !== undefined) return role.replace(/^(root|usr)/, `$1-${architecture}`)
+  }
+  return Object.entries(OTHERS).find(([, uuid]) => uuid === type)?.[0] ?? type
+}
+
 /** While its content is being written, and until it is made valid, a partition has a type derived from its own. */
 export type UnfinishedState = 'partial' | 'pending'
 

@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest'
+import { parsePattern } from './pattern.ts'
+import type { PlanBehaviour } from './plan.ts'
 import { planVacuum, type VacuumRequest } from './plan-vacuum.ts'
-import type { Instance } from './types.ts'
+import type { Instance, Resource } from './types.ts'
+
+const resource = (type: Resource['type']): Resource => ({
+  type,
+  path: '/',
+  pathRelativeTo: 'root',
+  patterns: [parsePattern('@v')],
+  partitionType: '8484680c-9521-48c6-9c11-b0720656f69e',
+})
+const PARTITION = { target: resource('partition') }
 
 function instance(word: string): Instance {
   const state = word.startsWith('~') ? 'partial' : word.startsWith('?') ? 'pending' : 'complete'
@@ -8,18 +19,23 @@ function instance(word: string): Instance {
   return { type: 'regular-file', path: `/${word}`, fields: { version }, state, patternIndex: 0 }
 }
 
-function removed(installed: string, facts: Partial<VacuumRequest> = {}): string[] {
-  return planVacuum({
+function removed(
+  installed: string,
+  facts: Partial<VacuumRequest> = {},
+  behaviour: PlanBehaviour = 'correct',
+): string[] {
+  const request = {
     installed: installed.split(' ').filter(Boolean).map(instance),
     isEnabled: true,
-    isPartition: false,
+    target: resource('regular-file'),
     emptySlots: 0,
     instancesMax: undefined,
     protectVersions: [],
     acquiring: undefined,
     space: 0,
     ...facts,
-  }).map(({ instance: { path }, reason }) => `${reason} ${path}`)
+  }
+  return planVacuum(request, behaviour).map(({ instance: { path }, reason }) => `${reason} ${path}`)
 }
 
 describe('planVacuum()', () => {
@@ -39,20 +55,32 @@ describe('planVacuum()', () => {
 
   it('empties a disabled target, but partitions only when they have a limit', () => {
     expect(removed('1 2', { isEnabled: false })).toEqual(['disabled /1', 'disabled /2'])
-    expect(removed('1 2', { isEnabled: false, isPartition: true })).toEqual([])
-    expect(removed('1 2', { isEnabled: false, isPartition: true, instancesMax: 2 })).toHaveLength(2)
+    expect(removed('1 2', { isEnabled: false, ...PARTITION })).toEqual([])
+    expect(removed('1 2', { isEnabled: false, ...PARTITION, instancesMax: 2 })).toHaveLength(2)
   })
 
   it('frees a slot only when there is none', () => {
-    const partition = { isPartition: true, space: 1 } as const
+    const partition = { ...PARTITION, space: 1 }
     expect(removed('1', { ...partition, emptySlots: 1 })).toEqual([])
     expect(removed('1 2', partition)).toEqual(['old /1'])
     expect(removed('1 ~2', partition)).toEqual(['partial /~2'])
-    expect(() => removed('1', partition)).toThrowError(/needs two/)
+    expect(() => removed('1', partition)).toThrowError(
+      "less than two partition slots of the right type 8484680c-9521-48c6-9c11-b0720656f69e (usr-x86-64) and matching the expected pattern '@v'",
+    )
+    expect(() => removed('1 2', { ...PARTITION, space: 2 })).toThrowError('Asked to empty all partition table slots')
   })
 
-  it('says when there can be no room', () => {
-    expect(() => removed('1 2', { instancesMax: 2, space: 2 })).toThrowError(/no room/)
-    expect(() => removed('1 2', { isPartition: true, space: 1, protectVersions: ['1', '2'] })).toThrowError(/protected/)
+  it('keeps of a disabled target what is protected', () => {
+    expect(removed('1 2', { isEnabled: false, protectVersions: ['1'] })).toEqual(['disabled /2'])
+  })
+
+  it('says when there can be no room, or lets the original find out', () => {
+    expect(() => removed('1 2', { instancesMax: 2, space: 2 })).toThrowError('One instance must always remain')
+    expect(() => removed('1 2', { instancesMax: 2, space: 3 })).toThrowError('more instances than total maximum')
+    const full = { ...PARTITION, space: 1, protectVersions: ['1', '2'] }
+    expect(() => removed('1 2', full)).toThrowError('is protected (1, 2): there is no room')
+    expect(removed('1 2', full, 'original')).toEqual([])
+    // Files can be more than there should be.
+    expect(removed('1 2', { instancesMax: 2, space: 1, protectVersions: ['1', '2'] })).toEqual([])
   })
 })

@@ -173,6 +173,11 @@ function versionsOf(lists: readonly (readonly Instance[])[]): string[] {
   })
 }
 
+/** What there is of a version; among what compares the same, as {@link planUpdate} has it. */
+export function instanceOf(instances: readonly Instance[], version: string): Instance | undefined {
+  return pick(byVersion(instances), version)
+}
+
 /** By halves: a manifest may have a hundred thousand lines. */
 function pick(instances: readonly Instance[], version: string): Instance | undefined {
   let [low, high] = [0, instances.length]

@@ -93,6 +93,11 @@ export function findComponents(root: string): Components {
   return { hasDefault, names: [...names].sort(byBytes) }
 }
 
+/** Whether a text can name a feature. */
+export function isFeatureName(name: string): boolean {
+  return isFileName(name) && isFileName(`${name}.feature`) && !/[\p{Cc}\ufffd]/u.test(name)
+}
+
 export function isComponentName(name: string): boolean {
   return (
     isFileName(name) &&

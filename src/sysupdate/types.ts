@@ -88,6 +88,10 @@ export interface Instance {
   readonly state: 'complete' | 'partial' | 'pending'
   /** Position of the pattern that it fits. */
   readonly patternIndex: number
+  /** Of a file on a server: what to ask for. */
+  readonly address?: string
   /** Of a partition: its number in the table. */
   readonly partitionNumber?: number
+  /** Of a partition: its label. */
+  readonly label?: string
 }

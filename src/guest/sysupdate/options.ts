@@ -1,48 +1,37 @@
 import { resolve } from 'node:path'
 import { isComponentName } from '../../sysupdate/index.ts'
-import { closest } from '../closest.ts'
 import { type OptionSpec, parseArguments } from '../getopt.ts'
 import type { JsonFormat } from '../json-format.ts'
 import { parseBoolean } from '../parse-values.ts'
 import { ToolFailure } from '../tool-failure.ts'
+import { type Verb, verbOf } from './verbs.ts'
 
-const READING = ['list', 'features', 'check-new', 'pending', 'components'] as const
-type ReadingVerb = (typeof READING)[number]
-/** In the order in which the original looks for the nearest one. */
-const VERBS: readonly string[] = [
-  'list',
-  'features',
-  'enable-feature',
-  'disable-feature',
-  'check-new',
-  'update',
-  'acquire',
-  'vacuum',
-  'cleanup',
-  'pending',
-  'reboot',
-  'components',
-  'enable-component',
-  'disable-component',
-  'help',
-]
-const TAKES_ONE: readonly string[] = ['list', 'features']
 const JSON_FORMATS: readonly string[] = ['pretty', 'short', 'off']
+
+/** What a verb is about: what is named, everything, or what is suggested. */
+export type Selection = 'named' | 'all' | 'suggested'
 
 /** A command line of systemd-sysupdate(8). */
 export interface SysupdateOptions {
-  readonly verb: ReadingVerb | 'help' | 'version' | 'json-formats'
-  /** The version or feature that is asked for. */
-  readonly name: string | undefined
+  readonly verb: Verb | 'help' | 'version' | 'json-formats'
+  /** What stands behind the verb: a version, a feature, … */
+  readonly names: readonly string[]
   readonly component: string | undefined
+  readonly components: Selection
+  readonly features: Selection
   /** Absolute. */
   readonly definitions: string | undefined
   /** Absolute, `/` for the running system. */
   readonly root: string
   readonly transferSource: string | undefined
   /** In place of what each transfer says. */
+  readonly instancesMax: number | undefined
   readonly verify: boolean | undefined
+  readonly isSynced: boolean
   readonly isOffline: boolean
+  readonly reboots: boolean
+  /** Whether files that nobody owns any more go as well; undefined where it was not said. */
+  readonly cleansUp: boolean | undefined
   readonly hasLegend: boolean
   readonly json: JsonFormat
   /** Whether to do as systemd 262 does where that is a fault. */
@@ -64,6 +53,7 @@ const SPECS: readonly OptionSpec[] = [
   { long: 'instances-max', short: 'm', takes: 'argument' },
   { long: 'sync', takes: 'argument' },
   { long: 'verify', takes: 'argument' },
+  { long: 'reboot' },
   { long: 'offline' },
   { long: 'cleanup', takes: 'argument' },
   { long: 'no-pager' },
@@ -77,77 +67,79 @@ export function parseSysupdateOptions(argv: readonly string[]): SysupdateOptions
   const { options, words } = parseArguments('systemd-sysupdate', SPECS, argv)
   const read = {
     component: undefined as string | undefined,
+    components: 'named' as Selection,
+    features: 'named' as Selection,
     definitions: undefined as string | undefined,
     root: undefined as string | undefined,
     transferSource: undefined as string | undefined,
+    instancesMax: undefined as number | undefined,
     verify: undefined as boolean | undefined,
+    isSynced: true,
     isOffline: false,
+    reboots: false,
+    cleansUp: undefined as boolean | undefined,
     hasLegend: true,
     json: 'off' as JsonFormat,
     compat: false,
   }
-  let [isForComponents, isForFeatures] = [false, false]
-  const done = (verb: SysupdateOptions['verb'], name?: string): SysupdateOptions => {
-    return { ...read, root: read.root ?? '/', verb, name }
+  const done = (verb: SysupdateOptions['verb'], names: readonly string[] = []): SysupdateOptions => {
+    return { ...read, root: read.root ?? '/', verb, names }
+  }
+  const select = (component: string | undefined, components: Selection): void => {
+    read.component = component
+    read.components = components
   }
   for (const { name, value = '' } of options) {
     if (name === 'help' || name === 'version') return done(name)
     if (name === 'json' && value === 'help') return done('json-formats')
-    if (name === 'component') read.component = value === '' ? undefined : componentOf(value)
+    if (name === 'component') select(value === '' ? undefined : componentOf(value), 'named')
+    else if (name === 'component-all') select(undefined, 'all')
+    else if (name === 'component-suggested') select(undefined, 'suggested')
+    else if (name === 'feature-all') read.features = 'all'
+    else if (name === 'feature-suggested') read.features = 'suggested'
     else if (name === 'definitions') read.definitions = pathOf(value)
     else if (name === 'root') read.root = rootOf(value)
     else if (name === 'transfer-source') read.transferSource = pathOf(value)
+    else if (name === 'instances-max') read.instancesMax = countOf(value)
     else if (name === 'verify') read.verify = booleanOf(name, value)
-    else if (name === 'sync' || name === 'cleanup') booleanOf(name, value)
-    else if (name === 'instances-max') checkInstancesMax(value)
+    else if (name === 'sync') read.isSynced = booleanOf(name, value)
+    else if (name === 'cleanup') read.cleansUp = booleanOf(name, value)
     else if (name === 'image') throw new ToolFailure('Disk images cannot be looked into: use --root= on a mounted one.')
     else if (name === 'json') read.json = jsonOf(value)
+    else if (name === 'reboot') read.reboots = true
     else if (name === 'offline') read.isOffline = true
     else if (name === 'no-legend') read.hasLegend = false
     else if (name === 'bug-compat') read.compat = value === '262'
-    else if (name.startsWith('component-')) isForComponents = true
-    else if (name.startsWith('feature-')) isForFeatures = true
   }
-  if (read.definitions !== undefined && read.root !== undefined) {
+  checkTogether(read)
+  const [word = 'list', ...names] = words
+  if (word === 'help') return done('help')
+  const verb = verbOf(word)
+  return done(verb, names)
+}
+
+function checkTogether(
+  read: Pick<SysupdateOptions, 'component' | 'components' | 'definitions' | 'reboots'> & {
+    readonly root: string | undefined
+  },
+): void {
+  const isOfComponents = read.component !== undefined || read.components !== 'named'
+  if (read.root !== undefined && read.reboots) {
+    throw new ToolFailure('The --reboot switch may not be combined with --root= or --image=.')
+  }
+  if (read.root !== undefined && read.definitions !== undefined) {
     throw new ToolFailure('The --definitions= switch may not be combined with --root= or --image=.')
   }
-  if (read.definitions !== undefined && (isForComponents || read.component !== undefined)) {
+  if (isOfComponents && read.reboots) {
+    throw new ToolFailure(
+      'The --reboot switch may not be combined with --component=/--component-all/--component-suggested, as automatic reboots only apply to the booted OS version.',
+    )
+  }
+  if (isOfComponents && read.definitions !== undefined) {
     throw new ToolFailure(
       'The --definitions= and --component=/--component-all/--component-suggested switches may not be combined.',
     )
   }
-  const [word = 'list', ...names] = words
-  if (word === 'help') return done('help')
-  const verb = readingVerb(word)
-  if (names.length > (TAKES_ONE.includes(verb) ? 1 : 0)) throw new ToolFailure('Too many arguments.')
-  if (isForFeatures) throw new ToolFailure(`--feature-all/--feature-suggested is not supported for '${verb}'.`)
-  if (verb === 'pending') {
-    if (read.root !== undefined) {
-      throw new ToolFailure("The --root=/--image= switches may not be combined with the 'pending' operation.")
-    }
-    if (read.component !== undefined || isForComponents) {
-      throw new ToolFailure(
-        "The --component=, --component-all and --component-suggested switches may not be combined with the 'pending' operation, which only applies to the booted OS version.",
-      )
-    }
-  }
-  if (isForComponents) {
-    throw new ToolFailure(`--component-all/--component-suggested currently not supported for '${verb}'.`)
-  }
-  if (verb === 'components' && read.definitions !== undefined) {
-    throw new ToolFailure("The --definitions= switch may not be combined with 'components'.")
-  }
-  return done(verb, names[0])
-}
-
-function readingVerb(word: string): ReadingVerb {
-  const verb = READING.find((name) => name === word)
-  if (verb !== undefined) return verb
-  if (VERBS.includes(word)) {
-    throw new ToolFailure(`'${word}' changes the system, which this program cannot do: it has ${READING.join(', ')}.`)
-  }
-  const near = closest(word, VERBS)
-  throw new ToolFailure(`Unknown command verb '${word}'${near === undefined ? '.' : `, did you mean '${near}'?`}`)
 }
 
 function componentOf(text: string): string {
@@ -170,9 +162,9 @@ function booleanOf(name: string, text: string): boolean {
   return truth
 }
 
-/** Nothing that reads has a use for it. */
-function checkInstancesMax(text: string): void {
+function countOf(text: string): number {
   if (!/^\d+$/.test(text)) throw new ToolFailure(`Failed to parse --instances-max= parameter: ${text}`)
+  return Number(text)
 }
 
 function jsonOf(text: string): JsonFormat {

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type FileServer, parseServeFault, serveDirectory } from '../../release/index.ts'
-import { acquireFile, type FileTarget, installFile } from './index.ts'
+import type { FileTarget } from '../destination.ts'
+import { acquireFile, installFile, RunLock } from './index.ts'
 
 const CONTENT = Buffer.alloc(300_000, 'a kernel ')
 const SHA256 = createHash('sha256').update(CONTENT).digest('hex')
@@ -41,7 +42,7 @@ const files = () => readdir(join(root, PLACE))
 
 describe('acquireFile() and installFile()', () => {
   it('make the directory, keep the file pending, then give it its name', async () => {
-    const full = { ...target, mode: 0o640, modifiedAt: new Date('2026-01-02T03:04:05Z') }
+    const full = { ...target, mode: 0o640, mtimeUs: 1_767_323_045_123_000n }
     await acquireFile(full, payload(), QUICK)
     expect(await files()).toEqual(['.sysupdate.pending.os_2+3-0.efi'])
     await installFile(full)
@@ -50,15 +51,32 @@ describe('acquireFile() and installFile()', () => {
     const path = join(root, PLACE, full.name)
     expect((await readFile(path)).equals(CONTENT)).toBe(true)
     const { mode, mtime } = await lstat(path)
-    expect([(mode & 0o7777).toString(8), mtime]).toEqual(['640', full.modifiedAt])
+    expect([(mode & 0o7777).toString(8), mtime.toISOString()]).toEqual(['640', '2026-01-02T03:04:05.123Z'])
   })
 
-  it('make a file read-only once it has its name', async () => {
-    const full = { ...target, mode: 0o644, readOnly: true }
-    await acquireFile(full, payload(), QUICK)
-    expect((await lstat(join(root, PLACE, `.sysupdate.pending.${full.name}`))).mode & 0o222).not.toBe(0)
-    await installFile(full)
-    expect((await lstat(join(root, PLACE, full.name))).mode & 0o7777).toBe(0o444)
+  it('make a file read-only, by the definition of the run that installs it', async () => {
+    for (const [before, after] of [
+      [true, true],
+      [false, true],
+    ]) {
+      await acquireFile({ ...target, mode: 0o644, readOnly: before }, payload(), QUICK)
+      await installFile({ ...target, mode: 0o644, readOnly: after })
+      expect((await lstat(join(root, PLACE, target.name))).mode & 0o7777).toBe(0o444)
+    }
+  })
+
+  it('install what was acquired under another name', async () => {
+    await acquireFile({ ...target, name: 'sub/os_2.efi' }, payload(), QUICK)
+    await installFile(target, { pendingName: 'sub/os_2.efi' })
+    expect((await files()).sort()).toEqual([target.name, 'sub'])
+    expect(await readdir(join(root, PLACE, 'sub'))).toEqual([])
+  })
+
+  it('leave what failed for the original, when asked', async () => {
+    using _ = server.fail(parseServeFault('/os_2.efi corrupt 5'))
+    const options = { ...QUICK, keepsPartial: true }
+    await expect(acquireFile(target, payload(), options)).rejects.toMatchObject({ code: 'UPDATE_UNTRUSTED' })
+    expect(await files()).toEqual(['.sysupdate.partial.os_2+3-0.efi'])
   })
 
   it('take names with directories', async () => {
@@ -136,13 +154,19 @@ describe('acquireFile() and installFile()', () => {
     await expect(installFile(target)).rejects.toThrow('A directory is where os_2+3-0.efi should be')
   })
 
-  it('leave the directory to the run that has it', async () => {
+  it('leave the directory to the run that has it, even one that it has just made', async () => {
     using _ = server.fail(parseServeFault('/os_2.efi slow 500000'))
-    const first = acquireFile(target, payload(), QUICK)
+    using lock = new RunLock()
+    using other = new RunLock()
+    const first = acquireFile(target, payload(), { ...QUICK, lock })
     await expect.poll(() => server.requests.length).toBe(1)
-    await expect(acquireFile({ ...target, name: 'other' }, payload(), QUICK)).rejects.toMatchObject({
-      code: 'UPDATE_LOCKED',
-    })
+    await expect(acquireFile({ ...target, name: 'other' }, payload(), { ...QUICK, lock: other })).rejects.toMatchObject(
+      {
+        code: 'UPDATE_LOCKED',
+        message: expect.stringContaining(`is being updated by process ${process.pid} (`),
+      },
+    )
     await first
+    await installFile(target, { lock })
   })
 })

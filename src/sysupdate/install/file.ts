@@ -1,25 +1,14 @@
-import { closeSync, constants, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statfsSync } from 'node:fs'
-import { chmod, lstat, open } from 'node:fs/promises'
-import { basename, dirname } from 'node:path'
-import { asHostError, BootwrightError, openBelow } from '../../system/index.ts'
-import { sparseFileSink } from '../payload/sink.ts'
-import { type AcquireOptions, acquirePayload, MAX_PAYLOAD_BYTES, type Payload } from './payload-source.ts'
-import { lockTarget } from './target-lock.ts'
+import { constants, renameSync, rmSync, statfsSync } from 'node:fs'
+import { chmod, type FileHandle, lstat, open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { asHostError, BootwrightError } from '../../system/index.ts'
+import type { FileTarget } from '../destination.ts'
+import { sparseFileSink } from '../payload/index.ts'
+import { type AcquireOptions, acquirePayload, MAX_PAYLOAD_BYTES, type Payload, payloadSize } from './payload-source.ts'
+import { openPlace } from './place.ts'
 
-export interface FileTarget {
-  /** What paths are resolved below; links in `directory` are taken as they are meant there. */
-  readonly root: string
-  readonly directory: string
-  /** Below the directory; may contain slashes. No link is followed from there on. */
-  readonly name: string
-  readonly mode?: number | undefined
-  /** When it was changed last; the server's word without. */
-  readonly modifiedAt?: Date | undefined
-  readonly readOnly?: boolean | undefined
-}
-
-const [PARTIAL, PENDING] = ['.sysupdate.partial.', '.sysupdate.pending.']
-const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY
+/** What names of files begin with that are half written, or not valid yet. */
+export const [PARTIAL, PENDING] = ['.sysupdate.partial.', '.sysupdate.pending.']
 const WRITE_BITS = 0o222
 
 /**
@@ -28,33 +17,46 @@ const WRITE_BITS = 0o222
  * that leads elsewhere), `NO_SPACE`, and what {@link acquirePayload} says.
  */
 export async function acquireFile(target: FileTarget, payload: Payload, options: AcquireOptions = {}): Promise<void> {
-  using place = openPlace(target)
+  using place = openPlace(target, options)
   const partial = place.path(PARTIAL)
-  checkRoom(place.path(''), target, payload.size)
+  const room = checkRoom(place.path(''), target, await payloadSize(payload))
   rmSync(partial, { force: true, recursive: true })
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
   await using file = await open(partial, flags, 0o664)
   try {
-    const sink = sparseFileSink(file, { maxBytes: MAX_PAYLOAD_BYTES, name: target.name })
+    const sink = sparseFileSink(file, { ...options, maxBytes: Math.min(MAX_PAYLOAD_BYTES, room), name: target.name })
     const { lastModified } = await acquirePayload(payload, sink, options)
-    if (target.mode !== undefined) await file.chmod(target.mode)
-    const modified = target.modifiedAt ?? lastModified
-    if (modified !== undefined) await file.utimes(modified, modified)
-    await file.sync()
+    await setFacts(file, target, lastModified)
+    if (options.isSynced !== false) await file.sync()
     place.sync()
     renameSync(partial, place.path(PENDING))
     place.sync()
   } catch (error) {
-    rmSync(partial, { force: true })
+    if (options.keepsPartial !== true) rmSync(partial, { force: true })
     place.sync()
     throw asHostError(error, `Cannot write ${target.name}`)
   }
 }
 
-/** Gives a file that {@link acquireFile} has left its final name. One that has it already stays as it is. */
-export async function installFile(target: FileTarget): Promise<void> {
-  using place = openPlace(target)
-  const [pending, final] = [place.path(PENDING), place.path('')]
+async function setFacts(file: FileHandle, target: FileTarget, lastModified: Date | undefined): Promise<void> {
+  const mode = target.mode ?? (target.readOnly === true ? (await file.stat()).mode : undefined)
+  if (mode !== undefined) await file.chmod(mode & 0o7777 & (target.readOnly === true ? ~WRITE_BITS : ~0))
+  const modified = target.mtimeUs === undefined ? lastModified : Number(target.mtimeUs) / 1e6
+  if (modified !== undefined) await file.utimes(modified, modified)
+}
+
+/**
+ * Gives a file that {@link acquireFile} has left its final name. One that has it already stays as it is.
+ *
+ * @param pendingName the final name that it was to have when it was acquired, should that have been another one
+ */
+export async function installFile(
+  target: FileTarget,
+  options: Pick<AcquireOptions, 'lock' | 'isSynced'> & { readonly pendingName?: string | undefined } = {},
+): Promise<void> {
+  using place = openPlace(target, options)
+  using before = openPlace({ ...target, name: options.pendingName ?? target.name }, options)
+  const [pending, final] = [before.path(PENDING), place.path('')]
   const [waiting, present] = await Promise.all([kindOf(pending), kindOf(final)])
   if (present === 'directory') {
     throw new BootwrightError('UPDATE_REFUSED', `A directory is where ${target.name} should be`, {
@@ -67,13 +69,13 @@ export async function installFile(target: FileTarget): Promise<void> {
       hint: 'Acquire the update again.',
     })
   }
+  if (target.readOnly === true) await chmod(pending, (await lstat(pending)).mode & 0o7777 & ~WRITE_BITS)
   // A link that was put there is replaced, not followed.
   renameSync(pending, final)
-  if (target.readOnly === true) await chmod(final, (await lstat(final)).mode & 0o7777 & ~WRITE_BITS)
   place.sync()
 }
 
-async function kindOf(path: string): Promise<'file' | 'directory' | 'other' | undefined> {
+export async function kindOf(path: string): Promise<'file' | 'directory' | 'other' | undefined> {
   const stat = await lstat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined
     throw error
@@ -82,85 +84,10 @@ async function kindOf(path: string): Promise<'file' | 'directory' | 'other' | un
   return stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : 'other'
 }
 
-/** The directory that a file belongs in, open and locked. */
-interface Place extends Disposable {
-  /** By way of the open directory, wherever that is by now. */
-  path(prefix: string): string
-  sync(): void
-}
-
-function openPlace(target: FileTarget): Place {
-  checkName(target.name)
-  const held: number[] = []
-  const hold = (fd: number): number => {
-    held.push(fd)
-    return fd
-  }
-  const release = (): void => {
-    for (const fd of held.splice(0)) closeSync(fd)
-  }
-  try {
-    const root = hold(openSync(target.root, DIRECTORY))
-    const directory = hold(descend(root, target.directory, 'inside'))
-    lockTarget(directory, target.directory)
-    const parent = dirname(target.name)
-    const last = parent === '.' ? directory : hold(descend(directory, parent, 'strict'))
-    return {
-      path: (prefix) => `/proc/self/fd/${last}/${prefix}${basename(target.name)}`,
-      sync: () => fsyncSync(last),
-      [Symbol.dispose]: release,
-    }
-  } catch (error) {
-    release()
-    throw refusedLink(error, target) ?? asHostError(error)
-  }
-}
-
-/** Opens a directory below another one, and makes what is missing of it. */
-function descend(from: number, path: string, links: 'inside' | 'strict'): number {
-  const parts = path.split('/').filter((part) => part !== '')
-  let parent = openSync(`/proc/self/fd/${from}`, DIRECTORY)
-  for (let count = 1; count <= parts.length; count++) {
-    try {
-      const walked = parts.slice(0, count).join('/')
-      let next = openBelow(from, walked, { flags: DIRECTORY, links })
-      if (next === undefined) {
-        mkdirSync(`/proc/self/fd/${parent}/${parts[count - 1]}`, 0o755)
-        fsyncSync(parent)
-        next = openBelow(from, walked, { flags: DIRECTORY, links })
-      }
-      if (next === undefined) throw new BootwrightError('UPDATE_REFUSED', `${walked} disappears while it is made`)
-      closeSync(parent)
-      parent = next
-    } catch (error) {
-      closeSync(parent)
-      throw error
-    }
-  }
-  return parent
-}
-
-function checkName(name: string): void {
-  const parts = name.split('/')
-  if (!name.includes('\0') && parts.every((part) => part !== '' && part !== '.' && part !== '..')) return
-  throw new BootwrightError('UPDATE_REFUSED', `"${name}" is no name below its directory`, {
-    hint: 'Correct MatchPattern= of the target.',
-  })
-}
-
-function refusedLink(error: unknown, target: FileTarget): BootwrightError | undefined {
-  const code = error instanceof BootwrightError ? (error.cause as NodeJS.ErrnoException | undefined)?.code : undefined
-  if (code !== 'ELOOP' && code !== 'EXDEV') return undefined
-  return new BootwrightError('UPDATE_REFUSED', `A link is on the way to ${target.name} in ${target.directory}`, {
-    cause: error,
-    hint: 'Links are not followed below the directory of a target: remove it.',
-  })
-}
-
-function checkRoom(place: string, target: FileTarget, size: number | undefined): void {
-  if (size === undefined) return
+/** How many bytes there is room for. */
+function checkRoom(place: string, target: FileTarget, size = 0): number {
   const { bavail, bsize } = statfsSync(dirname(place))
-  if (bavail * bsize >= size) return
+  if (bavail * bsize >= size) return bavail * bsize
   throw new BootwrightError(
     'NO_SPACE',
     `${target.name} has ${size} bytes, and ${target.directory} has room for ${bavail * bsize}`,

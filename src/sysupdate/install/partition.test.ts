@@ -1,14 +1,17 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { closeSync, openSync } from 'node:fs'
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { editGpt, parseGpt } from '../../formats/index.ts'
 import { type FileServer, parseServeFault, serveDirectory } from '../../release/index.ts'
-import { run } from '../../system/index.ts'
+import { run, tryLock } from '../../system/index.ts'
 import { readyToolchain } from '../../toolchain/index.ts'
+import type { PartitionTarget } from '../destination.ts'
 import { gptImage } from './gpt-image.test-support.ts'
-import { acquirePartition, installPartition, type PartitionTarget } from './index.ts'
+import { acquirePartition, freePartition, installPartition, RunLock } from './index.ts'
 
 const MIB = 1024 * 1024
 const USR = '8484680c-9521-48c6-9c11-b0720656f69e'
@@ -149,15 +152,44 @@ describe('acquirePartition() and installPartition()', () => {
     await expect(installPartition(none)).rejects.toMatchObject({ code: 'UPDATE_REFUSED' })
   })
 
-  it('leave the disk to the run that has it, and say who that is', async () => {
-    using _ = server.fail(parseServeFault('/os_2.raw slow 4000000'))
-    const first = acquirePartition(target, payload(), QUICK)
-    await expect.poll(() => server.requests.length).toBe(1)
-    await expect(acquirePartition(target, payload(), QUICK)).rejects.toMatchObject({
-      code: 'UPDATE_LOCKED',
-      message: expect.stringContaining(`is being updated by process ${process.pid} (`),
+  it('choose as the original does, when asked: the smallest, and what failed stays', async () => {
+    const options = { ...QUICK, keepsPartial: true }
+    using rule = server.fail(parseServeFault('/os_2.raw corrupt 5'))
+    await expect(acquirePartition(target, payload({ size: undefined }), options)).rejects.toMatchObject({
+      code: 'UPDATE_UNTRUSTED',
     })
-    expect(await first).toBe(4)
+    expect((await table())[3]).toMatchObject({ typeGuid: PARTIAL, name: 'os_2' })
+    rule[Symbol.dispose]()
+    await expect(acquirePartition(target, payload({ size: 9 * MIB }), options)).rejects.toThrow(
+      'No available partition of a suitable size found.',
+    )
+  })
+
+  it('free a slot again, whatever state it is in', async () => {
+    await acquirePartition(target, payload(), QUICK)
+    for (const number of [1, 4, 9]) await freePartition(disk, number, target.types)
+    expect(await labels()).toEqual(['_empty', '_empty', '_empty', '_empty'])
+    expect((await table()).every(({ typeGuid }) => typeGuid === USR)).toBe(true)
+  })
+
+  it('know the size of a local file that is not compressed', async () => {
+    const path = join(directory, 'served/os_2.raw')
+    expect(await acquirePartition(target, { path }, QUICK)).toBe(4)
+  })
+
+  it('leave the disk to the run that has it, and say who that is; but wait for who only looks at it', async () => {
+    using lock = new RunLock()
+    using other = new RunLock()
+    lock.holdDisk(disk)
+    lock.holdDisk(disk)
+    expect(() => other.holdDisk(disk)).toThrow(`is being updated by process ${process.pid} (`)
+    const looking = openSync(disk, 'r')
+    expect(tryLock(looking)).toBe(true)
+    const acquired = acquirePartition(target, payload(), QUICK)
+    await sleep(100)
+    expect(await labels()).toEqual(FREE)
+    closeSync(looking)
+    expect(await acquired).toBe(4)
   })
 
   it.skipIf(toolchain === undefined)('leave the table that the original leaves (needs the tools tree)', async () => {

@@ -2,24 +2,10 @@ import { fsyncSync, writeSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { checkGptName, editGpt, type GptChange, type GptPartition, parseGpt } from '../../formats/index.ts'
 import { BootwrightError, type DiskFile, diskFile } from '../../system/index.ts'
-import { partitionSink } from '../payload/sink.ts'
-import { type AcquireOptions, acquirePayload, type Payload } from './payload-source.ts'
-import { lockTarget } from './target-lock.ts'
-
-/** A slot to fill: one of the partitions of a type that are called `_empty`. */
-export interface PartitionTarget {
-  /** Block device, or a file that is the image of a disk. */
-  readonly disk: string
-  /** UUIDs of the type, and of what is derived from it for a slot that is being written or not valid yet. */
-  readonly types: { readonly own: string; readonly partial: string; readonly pending: string }
-  readonly label: string
-  readonly uuid?: string | undefined
-  /** All 64 of them; those below change single ones. What is absent stays as it is. */
-  readonly flags?: bigint | undefined
-  readonly noAuto?: boolean | undefined
-  readonly readOnly?: boolean | undefined
-  readonly growFileSystem?: boolean | undefined
-}
+import type { PartitionTarget } from '../destination.ts'
+import { partitionSink } from '../payload/index.ts'
+import { type AcquireOptions, acquirePayload, type Payload, payloadSize } from './payload-source.ts'
+import { lockTable } from './target-lock.ts'
 
 const EMPTY = '_empty'
 /** Of the Discoverable Partitions Specification. */
@@ -41,19 +27,22 @@ export async function acquirePartition(
   checkGptName(target.label)
   await using disk = await openDisk(target.disk)
   for (const { number } of disk.partitions().filter(({ typeGuid }) => typeGuid === target.types.partial)) {
-    disk.change(number, { typeGuid: target.types.own, name: EMPTY })
+    await disk.change(number, { typeGuid: target.types.own, name: EMPTY })
   }
-  const slot = chooseSlot(target, disk.partitions(), payload.size)
+  const slot = options.keepsPartial
+    ? smallestSlot(target, disk.partitions(), payload.size)
+    : chooseSlot(target, disk.partitions(), await payloadSize(payload))
   const { number } = slot
-  disk.change(number, { typeGuid: target.types.partial, name: target.label })
+  await disk.change(number, { typeGuid: target.types.partial, name: target.label })
   try {
     const name = `partition ${number} of ${target.disk}`
-    await acquirePayload(payload, partitionSink(disk.file, { offset: slot.offset, size: slot.size, name }), options)
+    const { offset, size } = slot
+    await acquirePayload(payload, partitionSink(disk.file, { ...options, offset, size, name }), options)
   } catch (error) {
-    disk.change(number, { typeGuid: target.types.own, name: EMPTY })
+    if (options.keepsPartial !== true) await disk.change(number, { typeGuid: target.types.own, name: EMPTY })
     throw error
   }
-  disk.change(number, {
+  await disk.change(number, {
     typeGuid: target.types.pending,
     attributes: attributesOf(target, slot.attributes),
     ...(target.uuid === undefined ? {} : { partitionGuid: target.uuid }),
@@ -61,13 +50,21 @@ export async function acquirePartition(
   return number
 }
 
-/** Makes a slot valid that {@link acquirePartition} has filled. One that is valid already stays as it is. */
-export async function installPartition(target: PartitionTarget): Promise<number> {
+/**
+ * Makes a slot valid that {@link acquirePartition} has filled. One that is valid already stays as it is.
+ *
+ * @param pendingLabel the label that it got when it was acquired, should that have been another one
+ */
+export async function installPartition(
+  target: PartitionTarget,
+  options: { readonly pendingLabel?: string | undefined } = {},
+): Promise<number> {
   await using disk = await openDisk(target.disk)
+  const waiting = disk.partitions().filter(({ typeGuid }) => typeGuid === target.types.pending)
   const named = disk.partitions().filter(({ name }) => name === target.label)
-  const pending = named.find(({ typeGuid }) => typeGuid === target.types.pending)
+  const pending = waiting.find(({ name }) => name === (options.pendingLabel ?? target.label))
   if (pending !== undefined) {
-    disk.change(pending.number, { typeGuid: target.types.own, name: target.label })
+    await disk.change(pending.number, { typeGuid: target.types.own, name: target.label })
     return pending.number
   }
   const installed = named.find(({ typeGuid }) => typeGuid === target.types.own)
@@ -81,9 +78,29 @@ export async function installPartition(target: PartitionTarget): Promise<number>
   )
 }
 
+/** Makes a slot free: what was in it stays, but is nothing any more. */
+export async function freePartition(disk: string, number: number, types: PartitionTarget['types']): Promise<void> {
+  await using opened = await openDisk(disk)
+  const slot = opened.partitions().find((one) => one.number === number)
+  if (slot === undefined) return
+  const isUnfinished = slot.typeGuid === types.partial || slot.typeGuid === types.pending
+  await opened.change(number, { name: EMPTY, ...(isUnfinished ? { typeGuid: types.own } : {}) })
+}
+
+/** As systemd 262 chooses: the smallest of all when nobody has told the size. */
+function smallestSlot(target: PartitionTarget, all: readonly GptPartition[], size = 0): GptPartition {
+  const bySize = freeSlots(target, all).toSorted((a, b) => a.size - b.size)
+  const slot = bySize.find((candidate) => candidate.size >= size)
+  if (slot !== undefined) return slot
+  throw new BootwrightError('UPDATE_REFUSED', 'No available partition of a suitable size found.')
+}
+
+function freeSlots(target: PartitionTarget, all: readonly GptPartition[]): readonly GptPartition[] {
+  return all.filter(({ typeGuid, name }) => typeGuid === target.types.own && name === EMPTY)
+}
+
 function chooseSlot(target: PartitionTarget, all: readonly GptPartition[], size: number | undefined): GptPartition {
-  const slots = all.filter(({ typeGuid, name }) => typeGuid === target.types.own && name === EMPTY)
-  const bySize = slots.toSorted((a, b) => a.size - b.size)
+  const bySize = freeSlots(target, all).toSorted((a, b) => a.size - b.size)
   const largest = bySize.at(-1)
   if (largest === undefined) {
     throw new BootwrightError('UPDATE_REFUSED', `${target.disk} has no free partition of type ${target.types.own}`, {
@@ -114,7 +131,7 @@ interface Disk extends AsyncDisposable {
   readonly file: FileHandle
   partitions(): readonly GptPartition[]
   /** Every piece of the table is on the disk before the next one is written. */
-  change(partitionNumber: number, change: GptChange): void
+  change(partitionNumber: number, change: GptChange): Promise<void>
 }
 
 async function openDisk(path: string): Promise<Disk> {
@@ -124,7 +141,6 @@ async function openDisk(path: string): Promise<Disk> {
   const { fd } = file
   const reader = diskFile(fd)
   try {
-    lockTarget(fd, path)
     readTable(path, reader)
   } catch (error) {
     await file.close()
@@ -133,7 +149,10 @@ async function openDisk(path: string): Promise<Disk> {
   return {
     file,
     partitions: () => readTable(path, reader),
-    change(partitionNumber, change) {
+    async change(partitionNumber, change) {
+      // Of its own, so that the lock ends with the change.
+      await using locked = await open(path, 'r+')
+      await lockTable(locked.fd, path)
       for (const { offset, bytes } of editGpt(reader, partitionNumber, change)) {
         for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at, bytes.byteLength - at, offset + at)
         fsyncSync(fd)

@@ -13,7 +13,7 @@ const MAGIC: readonly (readonly [Compression, Buffer])[] = [
   ['lz4', Buffer.from('04224d18', 'hex')],
   ['bzip2', Buffer.from('BZh')],
 ]
-const LONGEST_MAGIC = 6
+export const LONGEST_MAGIC = 6
 
 /**
  * What only the system's own libraries do well: their programs, which every system that has such files has. A window of
@@ -39,7 +39,7 @@ export async function decompress(
   options: { signal?: AbortSignal | undefined } = {},
 ): Promise<Decompressed> {
   const { head, whole } = await peek(input, LONGEST_MAGIC)
-  const compression = MAGIC.find(([, magic]) => head.subarray(0, magic.byteLength).equals(magic))?.[0] ?? 'none'
+  const compression = detectCompression(head)
   switch (compression) {
     case 'none':
       return { compression, bytes: whole }
@@ -53,6 +53,11 @@ export async function decompress(
     default:
       return { compression, bytes: throughProgram(PROGRAMS[compression], whole, options.signal) }
   }
+}
+
+/** How something is compressed, by its first bytes. */
+export function detectCompression(head: Buffer): Compression {
+  return MAGIC.find(([, magic]) => head.subarray(0, magic.byteLength).equals(magic))?.[0] ?? 'none'
 }
 
 async function peek(

@@ -1,3 +1,7 @@
+export { detectCompression, LONGEST_MAGIC } from './compression.ts'
 export { openDownload } from './download.ts'
 export { isDownloadFailure, printable } from './download-error.ts'
+export { openPlainFile } from './local-file.ts'
+export { partitionSink, type Sink, sparseFileSink } from './sink.ts'
 export type { StallLimit } from './stall-watch.ts'
+export { type Transferred, transfer } from './transfer.ts'

@@ -17,7 +17,10 @@ const PAGE_BYTES = 4096
 const ZEROS = Buffer.alloc(PAGE_BYTES)
 
 /** A new file. Pages of zeros are left out: they become holes. */
-export function sparseFileSink(file: FileHandle, options: { maxBytes: number; name: string }): Sink {
+export function sparseFileSink(
+  file: FileHandle,
+  { isSynced = true, ...options }: { maxBytes: number; name: string; isSynced?: boolean | undefined },
+): Sink {
   return {
     ...options,
     async write(block, position) {
@@ -25,18 +28,23 @@ export function sparseFileSink(file: FileHandle, options: { maxBytes: number; na
     },
     async finish(size) {
       await file.truncate(size)
-      await file.sync()
+      if (isSynced) await file.sync()
     },
   }
 }
 
 /** A part of a disk. What lies behind the payload stays as it was. */
-export function partitionSink(file: FileHandle, place: { offset: number; size: number; name: string }): Sink {
+export function partitionSink(
+  file: FileHandle,
+  place: { offset: number; size: number; name: string; isSynced?: boolean | undefined },
+): Sink {
   return {
     maxBytes: place.size,
     name: place.name,
     write: (block, position) => writeAll(file, block, 0, block.byteLength, place.offset + position),
-    finish: () => file.sync(),
+    finish: async () => {
+      if (place.isSynced !== false) await file.sync()
+    },
   }
 }
 

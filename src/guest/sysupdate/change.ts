@@ -1,0 +1,177 @@
+import { BootwrightError } from '../../system/index.ts'
+import {
+  acquireParts,
+  type FoundTransfer,
+  findComponents,
+  installParts,
+  lockTargets,
+  type OpenedUpdates,
+  type PreparedUpdate,
+  planUpdate,
+  prepareAcquisition,
+  prepareInstallation,
+  type Run,
+  RunLock,
+  vacuum,
+} from '../../sysupdate/index.ts'
+import { ToolFailure } from '../tool-failure.ts'
+import type { ToolOutput } from '../tool-output.ts'
+import { tellFailure } from './failure.ts'
+import { NoTransfersFailure, noTransfers, open, print, type SysupdateContext } from './open.ts'
+import type { SysupdateOptions } from './options.ts'
+import { tellEvent } from './run-text.ts'
+
+class DisabledFailure extends ToolFailure {}
+
+/** `update` and `acquire`: of the system, a component, or of all that are on. */
+export async function update(
+  options: SysupdateOptions,
+  output: ToolOutput,
+  context: SysupdateContext,
+): Promise<number> {
+  return untilSignal(async (signal) => {
+    if (options.components === 'named') {
+      await updateOne(options, output, context, signal)
+      return 0
+    }
+    let status = 0
+    for (const component of [undefined, ...findComponents(options.root).names]) {
+      try {
+        await updateOne({ ...options, component }, output, context, signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        tellFailure(error, output)
+        const isNoError =
+          error instanceof DisabledFailure || (component === undefined && error instanceof NoTransfersFailure)
+        if (!isNoError) status = 1
+      }
+    }
+    return status
+  })
+}
+
+async function updateOne(
+  options: SysupdateOptions,
+  output: ToolOutput,
+  context: SysupdateContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const opened = open(options, output, context)
+  if (!opened.transfers.some(({ isEnabled }) => isEnabled)) throw noTransfers(options.component)
+  if (opened.component?.isEnabled === false) throw new DisabledFailure('Component is disabled.')
+  using lock = lockFor(options, opened)
+  const run = runOf(options, opened, output, { lock, signal, ...context })
+  const { isOffline, verify, compat, verb } = options
+  if (!isOffline) run.tell({ kind: 'info', text: 'Discovering available instances…' })
+  const warn = (text: string): void => run.tell({ kind: 'warning', text })
+  const found = await opened.discover({ ...run.retry, isOffline, verify, compat, warn })
+  run.tell({ kind: 'info', text: 'Determining installed update sets…' })
+  if (!isOffline) run.tell({ kind: 'info', text: 'Determining available update sets…' })
+  const plan = planUpdate(found, run.behaviour)
+  const [version] = options.names
+  const isAcquiring = verb === 'acquire' || !isOffline
+  const prepared = (isAcquiring ? prepareAcquisition : prepareInstallation)(run, found, plan, version)
+  if (prepared === undefined) return
+  await acquire(run, prepared, found, options, output)
+  if (verb === 'update') await installParts(run, prepared)
+}
+
+async function acquire(
+  run: Run,
+  prepared: PreparedUpdate,
+  found: readonly FoundTransfer[],
+  options: SysupdateOptions,
+  output: ToolOutput,
+): Promise<void> {
+  if (!prepared.parts.some(({ todo }) => todo === 'acquire')) return
+  const { version } = prepared.set
+  run.tell({ kind: 'step', step: 'making-room', version })
+  await makeRoom(run, found, options, output, version)
+  await acquireParts(run, prepared)
+}
+
+/** `vacuum`. */
+export async function vacuumVerb(
+  options: SysupdateOptions,
+  output: ToolOutput,
+  context: SysupdateContext,
+): Promise<number> {
+  const opened = open(options, output, context)
+  if (opened.transfers.length === 0) throw noTransfers(options.component)
+  using lock = lockFor(options, opened)
+  const run = runOf(options, opened, output, { lock, ...context })
+  const { verify, compat } = options
+  const found = await opened.discover({ isOffline: true, verify, compat, warn: () => undefined })
+  await makeRoom(run, found, options, output)
+  return 0
+}
+
+async function makeRoom(
+  run: Run,
+  found: readonly FoundTransfer[],
+  options: SysupdateOptions,
+  output: ToolOutput,
+  acquiring?: string,
+): Promise<void> {
+  const { removed, disabledTransfers } = await vacuum(run, found, acquiring)
+  if (options.json !== 'off') {
+    print(options, output, { removed, disabledTransfers })
+    return
+  }
+  const parts = [
+    ...(removed > 0 ? [`${removed} instances`] : []),
+    ...(disabledTransfers > 0 ? [`${disabledTransfers} disabled transfers`] : []),
+  ]
+  run.tell({ kind: 'info', text: parts.length === 0 ? 'Found nothing to remove.' : `Removed ${parts.join(', and ')}.` })
+}
+
+/** The original takes no lock. */
+function lockFor({ compat }: SysupdateOptions, { transfers }: OpenedUpdates): RunLock | undefined {
+  if (compat) return undefined
+  const lock = new RunLock()
+  try {
+    lockTargets(
+      lock,
+      transfers.map(({ place }) => place),
+    )
+    return lock
+  } catch (error) {
+    lock[Symbol.dispose]()
+    throw error
+  }
+}
+
+function runOf(
+  { component, definitions, compat, instancesMax, isSynced }: SysupdateOptions,
+  opened: OpenedUpdates,
+  output: ToolOutput,
+  { lock, signal, retry = {} }: Partial<Pick<Run, 'lock' | 'signal' | 'retry'>>,
+): Run {
+  return {
+    opened,
+    component,
+    behaviour: compat ? 'original' : 'correct',
+    instancesMax,
+    isSynced,
+    // What definitions of somebody's own have installed is nothing that a cleanup of the system may judge.
+    isRecorded: compat || definitions === undefined,
+    lock,
+    signal,
+    retry,
+    tell: (event) => tellEvent(event, output),
+  }
+}
+
+/** Lets what is half done be put away when somebody ends this process. */
+async function untilSignal<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController()
+  const stop = (name: NodeJS.Signals): void => {
+    controller.abort(new BootwrightError('INTERRUPTED', `Interrupted by ${name}: what was half done is put away.`))
+  }
+  process.once('SIGINT', stop).once('SIGTERM', stop)
+  try {
+    return await work(controller.signal)
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop)
+  }
+}

@@ -1,0 +1,42 @@
+import { type DefinitionProblem, type OpenedUpdates, openUpdates, type RetryOptions } from '../../sysupdate/index.ts'
+import { formatJson } from '../json-format.ts'
+import { ToolFailure } from '../tool-failure.ts'
+import type { ToolOutput } from '../tool-output.ts'
+import type { SysupdateOptions } from './options.ts'
+
+export interface SysupdateContext {
+  readonly version: string
+  readonly environment?: Readonly<Record<string, string | undefined>>
+  readonly retry?: RetryOptions
+}
+
+/** There is nothing to work with: no error where all components are asked. */
+export class NoTransfersFailure extends ToolFailure {}
+
+/** The definitions that a command line names, with what is wrong in them told. */
+export function open(
+  { component, definitions, root, transferSource }: SysupdateOptions,
+  output: ToolOutput,
+  { environment = process.env }: SysupdateContext,
+): OpenedUpdates {
+  const opened = openUpdates({ component, directory: definitions, root, transferSource, environment })
+  warn(opened.problems, output)
+  if (opened.isOldSuffix) {
+    output.log('warning', 'As a legacy feature, transfer definitions were read from *.conf: rename them to *.transfer.')
+  }
+  return opened
+}
+
+export function warn(problems: readonly DefinitionProblem[], output: ToolOutput): void {
+  for (const { path, line, text } of problems) output.log('warning', `${path}:${line}: ${text}`)
+}
+
+export function noTransfers(component: string | undefined): ToolFailure {
+  const whose = component === undefined ? '' : ` for component '${component}'`
+  return new NoTransfersFailure(`No transfer definitions${whose} found.`)
+}
+
+/** A result as JSON. */
+export function print({ json }: SysupdateOptions, output: ToolOutput, value: unknown): void {
+  output.out(`${formatJson(value, json, output)}\n`)
+}

@@ -1,0 +1,62 @@
+import { BootwrightError } from '../../system/index.ts'
+import type { Destination } from '../destination.ts'
+import { type AcquireOptions, acquireFile, acquirePartition, type Payload } from '../install/index.ts'
+import type { Instance } from '../types.ts'
+import type { Part, PreparedUpdate } from './prepare.ts'
+import type { Run } from './run.ts'
+
+/** Brings the parts of a version that are missing into place, so that they only have to be activated. */
+export async function acquireParts(run: Run, { set, parts }: PreparedUpdate): Promise<void> {
+  run.tell({ kind: 'step', step: 'acquiring-all', version: set.version })
+  for (const part of parts) {
+    if (part.todo !== 'acquire') continue
+    run.signal?.throwIfAborted()
+    run.tell({ kind: 'acquiring', from: part.instance.path, to: shownDestination(part) })
+    await acquirePart(part, {
+      ...run.retry,
+      signal: run.signal,
+      isSynced: run.isSynced,
+      keepsPartial: run.behaviour === 'original',
+      mayLeaveHost: run.behaviour === 'original',
+      ...(run.lock === undefined ? {} : { lock: run.lock }),
+      onProgress: ({ received, total }) => {
+        const bytes = { receivedBytes: received, totalBytes: total }
+        run.tell({ kind: 'progress', version: set.version, index: part.index, count: set.instances.length, ...bytes })
+      },
+    })
+    run.tell({ kind: 'info', text: `Successfully acquired '${part.instance.path}'.` })
+  }
+}
+
+async function acquirePart({ instance, destination }: Part, options: AcquireOptions): Promise<void> {
+  const payload = payloadOf(instance)
+  switch (destination.kind) {
+    case 'file':
+      return acquireFile(destination, payload, options)
+    case 'partition':
+      await acquirePartition(destination, payload, options)
+      return
+    case 'directory':
+      throw new BootwrightError('UPDATE_REFUSED', `${instance.path} is to be a directory, which is not made yet.`)
+  }
+}
+
+function payloadOf({ type, path, address, fields }: Instance): Payload {
+  const size = fields.size === undefined ? undefined : Number(fields.size)
+  if (type !== 'url-file' && type !== 'url-tar') return { path, size }
+  if (fields.sha256 === undefined) {
+    throw new BootwrightError('UPDATE_REFUSED', `SHA256 checksum not known for download '${path}', refusing.`)
+  }
+  return { url: address ?? path, sha256: fields.sha256, size }
+}
+
+/** Which slot it will be is not known before. */
+function shownDestination({ transfer, destination }: Part): string {
+  return transfer.place.kind === 'files' && destination.kind !== 'partition'
+    ? `${transfer.place.path}/${destination.name}`
+    : nameOf(destination)
+}
+
+function nameOf(destination: Destination): string {
+  return destination.kind === 'partition' ? `${destination.disk} (${destination.label})` : destination.name
+}

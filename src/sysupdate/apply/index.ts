@@ -1,0 +1,5 @@
+export { acquireParts } from './acquire.ts'
+export { type InstalledPart, installParts } from './install.ts'
+export { type Part, type PreparedUpdate, prepareAcquisition, prepareInstallation } from './prepare.ts'
+export { lockTargets, type Run, type RunEvent } from './run.ts'
+export { type Vacuumed, vacuum } from './vacuum.ts'

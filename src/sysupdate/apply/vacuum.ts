@@ -1,0 +1,72 @@
+import { slotTypes } from '../destination.ts'
+import { freePartition, removeBelow, removeTemporary } from '../install/index.ts'
+import type { FoundTransfer } from '../open-updates.ts'
+import { instanceOf } from '../plan.ts'
+import { planVacuum, type Removal } from '../plan-vacuum.ts'
+import type { Run } from './run.ts'
+
+export interface Vacuumed {
+  /** Of the transfer that lost most. */
+  readonly removed: number
+  /** How many transfers lost something because they are off. */
+  readonly disabledTransfers: number
+}
+
+/** Deletes what is too much, of all transfers; with a version to acquire, so that there is room for it where it is not yet. */
+export async function vacuum(run: Run, enabled: readonly FoundTransfer[], acquiring?: string): Promise<Vacuumed> {
+  const space = acquiring === undefined ? 0 : 1
+  run.tell({ kind: 'info', text: space === 0 ? 'Making room…' : `Making room for ${space} updates…` })
+  const protectVersions = run.behaviour === 'correct' ? enabled.flatMap((one) => one.protectVersions) : undefined
+  const plans = enabled
+    .filter((transfer) => acquiring === undefined || !isHeld(transfer, acquiring, run))
+    .map((transfer) => ({ transfer, removals: planOf(run, transfer, { protectVersions, acquiring, space }) }))
+  const disabled = run.opened.discoverDisabled().map((transfer) => ({
+    transfer,
+    removals: planOf(run, transfer, { protectVersions, acquiring: undefined, space }),
+  }))
+  for (const { transfer, removals } of [...plans, ...disabled]) await remove(run, transfer, removals)
+  return {
+    removed: Math.max(0, ...plans.map(({ removals }) => removals.length)),
+    disabledTransfers: disabled.filter(({ removals }) => removals.length > 0).length,
+  }
+}
+
+/** What is only half there has to come again. */
+function isHeld({ installed }: FoundTransfer, version: string, { behaviour }: Run): boolean {
+  const instance = instanceOf(installed, version)
+  return instance !== undefined && (behaviour === 'original' || instance.state !== 'partial')
+}
+
+function planOf(
+  { instancesMax, behaviour }: Run,
+  transfer: FoundTransfer,
+  request: {
+    readonly protectVersions: readonly string[] | undefined
+    readonly acquiring: string | undefined
+    readonly space: number
+  },
+): Removal[] {
+  return planVacuum(
+    {
+      ...transfer,
+      ...request,
+      protectVersions: request.protectVersions ?? transfer.protectVersions,
+      instancesMax: instancesMax ?? transfer.instancesMax,
+    },
+    behaviour,
+  )
+}
+
+async function remove(
+  { tell }: Run,
+  { place, target, removesTemporary }: FoundTransfer,
+  removals: readonly Removal[],
+): Promise<void> {
+  if (place.kind === 'files' && removesTemporary) removeTemporary(place.path)
+  for (const { instance, reason } of removals) {
+    const { path, type, partitionNumber } = instance
+    tell({ kind: 'removing', reason: reason === 'old' || reason === 'disabled' ? reason : `old ${reason}`, path, type })
+    if (place.kind === 'files') removeBelow(place.path, path.slice(place.path.length + 1))
+    else if (partitionNumber !== undefined) await freePartition(place.disk, partitionNumber, slotTypes(target))
+  }
+}

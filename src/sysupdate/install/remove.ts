@@ -1,0 +1,74 @@
+import { chmodSync, closeSync, constants, lstatSync, openSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
+import { openBelow } from '../../system/index.ts'
+
+const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY
+const TEMPORARY = /^(?:\.#|\.sysupdate\.partial\.)/
+
+/**
+ * Removes a file or directory below a directory, with all that is in it, then the directories on the way that are empty by
+ * now. No link is followed. What is not there is removed already.
+ */
+export function removeBelow(directory: string, name: string): void {
+  const top = openDirectory(directory)
+  if (top === undefined) return
+  try {
+    for (let path = name, isFirst = true; path !== '.'; path = dirname(path), isFirst = false) {
+      const parent = openBelow(top, dirname(path), { flags: DIRECTORY, links: 'strict' })
+      if (parent === undefined) continue
+      try {
+        const shown = `/proc/self/fd/${parent}/${basename(path)}`
+        if (isFirst) removeTree(shown)
+        else rmdirSync(shown)
+      } catch (error) {
+        if (isFirst) throw error
+        // Something else is in it.
+        return
+      } finally {
+        closeSync(parent)
+      }
+    }
+  } finally {
+    closeSync(top)
+  }
+}
+
+/** Removes what runs that were ended have left in a directory; gives the names. */
+export function removeTemporary(directory: string): readonly string[] {
+  const top = openDirectory(directory)
+  if (top === undefined) return []
+  try {
+    const names = readdirSync(`/proc/self/fd/${top}`).filter((name) => TEMPORARY.test(name))
+    for (const name of names) removeTree(`/proc/self/fd/${top}/${name}`)
+    return names
+  } finally {
+    closeSync(top)
+  }
+}
+
+function openDirectory(path: string): number | undefined {
+  try {
+    return openSync(path, DIRECTORY)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Who may not write to a directory of his own is let in first. */
+export function removeTree(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EACCES' && code !== 'EPERM') throw error
+    unlockDirectories(path)
+    rmSync(path, { recursive: true, force: true })
+  }
+}
+
+function unlockDirectories(path: string): void {
+  if (!lstatSync(path).isDirectory()) return
+  chmodSync(path, 0o700)
+  for (const name of readdirSync(path)) unlockDirectories(`${path}/${name}`)
+}
