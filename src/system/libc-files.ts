@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import { getSystemErrorName } from 'node:util'
 import { libc, systemError } from './libc.ts'
 
@@ -53,6 +54,38 @@ export function tryContentLock(fd: number): boolean {
   if (libc().fcntl(fd, F_OFD_SETLK, range) === 0) return true
   if (['EAGAIN', 'EACCES'].includes(getSystemErrorName(-libc().errno()))) return false
   throw systemError(`Cannot lock the content of file ${fd}`)
+}
+
+/** Of `linux/include/uapi/linux/fs.h`: flags are read and written as 4 bytes, whatever the numbers say. */
+const [FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IMMUTABLE_FL] = [0x8008_6601n, 0x4008_6602n, 0x10]
+
+/**
+ * Makes a file or directory one that nobody can change, or ends that (chattr(1), `i`). Rejects with `HOST_UNSUITABLE` where the
+ * file system has no such flag (`ENOTTY`, `EOPNOTSUPP`) or this user may not (`EPERM`).
+ */
+export function setImmutable(path: string, isImmutable: boolean): void {
+  const fd = openSync(path, 'r')
+  try {
+    const flags = Buffer.alloc(8)
+    if (libc().ioctl(fd, FS_IOC_GETFLAGS, flags) !== 0) throw systemError(`Cannot read the flags of ${path}`)
+    const before = flags.readUInt32LE(0)
+    const after = isImmutable ? before | FS_IMMUTABLE_FL : before & ~FS_IMMUTABLE_FL
+    if (after === before) return
+    flags.writeUInt32LE(after >>> 0, 0)
+    if (libc().ioctl(fd, FS_IOC_SETFLAGS, flags) !== 0) throw systemError(`Cannot set the flags of ${path}`)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Writes all that is not on the disk yet of the file system that a path is on (syncfs(2)). */
+export function syncFileSystem(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    if (libc().syncfs(fd) !== 0) throw systemError(`Cannot write the file system of ${path} to the disk`)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** Bytes of an open file or block device. */

@@ -22,6 +22,8 @@ export const libc = lazily(() => {
     connect: { arguments: ['i32', 'pointer', 'u32'], return: 'i32' },
     close: { arguments: ['i32'], return: 'i32' },
     flock: { arguments: ['i32', 'i32'], return: 'i32' },
+    ioctl: { arguments: ['i32', 'u64', 'pointer'], return: 'i32' },
+    syncfs: { arguments: ['i32'], return: 'i32' },
     fcntl: { arguments: ['i32', 'i32', 'pointer'], return: 'i32' },
     syscall: { arguments: ['i64', 'i64', 'pointer', 'pointer', 'u64'], return: 'i64' },
     lseek: { arguments: ['i32', 'i64', 'i32'], return: 'i64' },

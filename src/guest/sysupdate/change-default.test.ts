@@ -333,15 +333,79 @@ describe.skipIf(toolchain === undefined)('update (needs the tools: ./bootwright 
     expect(readFileSync(victim, 'utf8')).toBe('untouched')
   })
 
+  const database = () => join(root, 'var/lib/systemd/sysupdate/installdb')
+  const entry = (text: string, name = createHash('sha256').update(text).digest('hex')): string => {
+    mkdirSync(database(), { recursive: true })
+    symlinkSync(text, join(database(), name))
+    return text
+  }
+  const entries = () =>
+    readdirSync(database())
+      .map((name) => readlinkSync(join(database(), name)))
+      .sort()
+
   it('notes what it has installed, but not for definitions of somebody’s own', async () => {
-    const database = join(root, 'var/lib/systemd/sysupdate/installdb')
     await sysupdate('update')
-    const entries = readdirSync(database).map((name) => readlinkSync(join(database, name)))
-    expect(entries.sort()).toEqual(['/dst/./a_@v', '/dst/./u_@v.raw'])
-    for (const name of readdirSync(database)) {
-      const text = readlinkSync(join(database, name))
-      expect(name).toBe(createHash('sha256').update(text).digest('hex'))
+    expect(entries()).toEqual(['/dst/./a_@v', '/dst/./u_@v.raw'])
+    for (const name of readdirSync(database())) {
+      expect(name).toBe(
+        createHash('sha256')
+          .update(readlinkSync(join(database(), name)))
+          .digest('hex'),
+      )
     }
+    const [definitions, target] = [join(root, 'own'), join(root, 'elsewhere')]
+    mkdirSync(definitions)
+    const text = `[Source]\nType=regular-file\nPath=${root}/src\nMatchPattern=a_@v\n[Target]\nType=regular-file\nPath=${target}\nMatchPattern=own_@v\n`
+    writeFileSync(join(definitions, 'x.transfer'), text)
+    const before = existsSync('/var/lib/systemd/sysupdate/installdb')
+    expect(await sysupdateHere([`--definitions=${definitions}`, 'update'])).toMatchObject({ exitCode: 0 })
+    expect(readdirSync(target)).toEqual(['own_2'])
+    expect(existsSync('/var/lib/systemd/sysupdate/installdb')).toBe(before)
+  })
+
+  it('cleans up what nobody owns any more, and believes no entry that is not its own', async () => {
+    await sysupdate('update')
+    const kept = entries()
+    write('outside/a_1', 'x')
+    write('dst/old_1', 'x')
+    write('dst/old_1.d/deep/file', 'x')
+    write('dst/other', 'x')
+    symlinkSync('../outside', join(root, 'dst/link'))
+    symlinkSync('outside', join(root, 'linked'))
+    entry('/dst/./old_@v')
+    entry('/dst/./link/a_@v')
+    entry('/dst/./old_@v.d')
+    entry('/dst/../outside/./a_@v')
+    entry('/none/./a_@v')
+    entry('no separator')
+    entry('/outside/./a_@v', '0'.repeat(64))
+    expect((await sysupdate('cleanup')).exitCode).toBe(0)
+    expect(files()).toEqual(['a_1', 'a_2', 'link', 'other', 'u_1.raw', 'u_2.raw'])
+    expect(existsSync(join(root, 'outside/a_1'))).toBe(true)
+    expect(entries()).toEqual(kept)
+    // A link that is in the path by now is an error, and nothing behind it is touched.
+    entry('/linked/./a_@v')
+    expect(await sysupdate('cleanup')).toMatchObject({ exitCode: 1 })
+    expect(existsSync(join(root, 'outside/a_1'))).toBe(true)
+  })
+
+  it('switches features, for who names them right', async () => {
+    write('usr/lib/sysupdate.d/one.feature', '[Feature]\nDescription=One\n')
+    const dropIn = join(root, 'etc/sysupdate.d/one.feature.d/50-systemd-sysupdate-enabled.conf')
+    const both = await sysupdate('enable-feature', 'none', 'one')
+    expect(both).toMatchObject({ exitCode: 1 })
+    expect(both.stderr).toContain("Optional feature not found in component '<default>': none")
+    expect(readFileSync(dropIn, 'utf8')).toBe(
+      "# Generated via 'systemd-sysupdate enable-feature'\n\n[Feature]\nEnabled=yes\n",
+    )
+    symlinkSync(
+      '../../../../../victim',
+      join(root, 'etc/sysupdate.d/one.feature.d/.#50-systemd-sysupdate-enabled.conf'),
+    )
+    expect(await sysupdate('disable-feature', 'one')).toMatchObject({ exitCode: 0 })
+    expect(readFileSync(dropIn, 'utf8')).toContain('Enabled=no')
+    expect(existsSync(join(root, 'victim'))).toBe(false)
   })
 })
 

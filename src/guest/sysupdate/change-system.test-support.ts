@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
@@ -72,6 +73,24 @@ export async function makeSystem(root: string, shape: SystemShape, toolchain: To
   )
   write('usr/lib/sysupdate.d/opt.feature', `[Feature]\nEnabled=${chance(0.5) ? 'yes' : 'no'}\n`)
   transfer(
+    '40-directory',
+    [],
+    [`Type=${chance(0.5) ? 'directory' : 'subvolume'}`, 'Path=/src', 'MatchPattern=d_@v'],
+    [
+      ...[`Type=${chance(0.5) ? 'directory' : 'subvolume'}`, 'Path=/dirs', 'MatchPattern=d_@v'],
+      ...some(0.5, 'CurrentSymlink=current'),
+      ...some(0.4, 'InstancesMax=2'),
+    ],
+  )
+  transfer(
+    '50-tar',
+    ['Verify=no'],
+    chance(0.5)
+      ? ['Type=url-tar', `Path=file://${shape.served}`, 'MatchPattern=t_@v.tar.gz']
+      : ['Type=tar', 'Path=/src', 'MatchPattern=t_@v.tar.gz'],
+    ['Type=directory', 'Path=/dirs', 'MatchPattern=t/@v_t', ...some(0.3, 'Mode=0711')],
+  )
+  transfer(
     '90-file',
     some(0.3, 'MinVersion=2'),
     ['Type=regular-file', 'Path=/src', 'MatchPattern=a_@v.raw'],
@@ -83,6 +102,13 @@ export async function makeSystem(root: string, shape: SystemShape, toolchain: To
       ...some(0.4, 'InstancesMax=2'),
       ...some(0.3, 'TriesLeft=5'),
     ],
+  )
+  write('usr/lib/sysupdate.d/other.feature', '[Feature]\nSuggest=yes\n')
+  write('usr/lib/sysupdate.part.component', `[Component]\nSuggest=${chance(0.5) ? 'yes' : 'no'}\n`)
+  write(
+    'usr/lib/sysupdate.part.d/x.transfer',
+    '[Source]\nType=regular-file\nPath=/src\nMatchPattern=a_@v.raw\n' +
+      '[Target]\nType=regular-file\nPath=/part\nMatchPattern=c_@v.raw\n',
   )
   const slots = ['_empty', '_empty', '_empty', 'other'].slice(0, chance(0.8) ? 4 : 2)
   const sized = slots.map((label, index) => [label, index === 1 ? 2 : 1] as const)
@@ -101,6 +127,21 @@ export async function makeSystem(root: string, shape: SystemShape, toolchain: To
     if (chance(0.9)) serve(`u_${version}.raw.gz`, chance(0.5) ? gzipSync(content) : content)
     if (chance(0.9)) chmodSync(write(`src/a_${version}.raw`, `a ${version}`), chance(0.5) ? 0o640 : 0o777)
     if (chance(0.9)) write(`src/f_${version}.raw`, `f ${version}`)
+    const tree = (path: string): void => {
+      chmodSync(write(`${path}/program`, `program ${version}`), 0o4755)
+      write(`${path}/deep/er/file`, `file ${version}`)
+      symlinkSync('../program', at(`${path}/deep/link`))
+      chmodSync(at(`${path}/deep`), 0o2750)
+      chmodSync(at(path), chance(0.5) ? 0o700 : 0o755)
+    }
+    tree(`src/d_${version}`)
+    tree(`tar/${version}`)
+    const hasRoot = chance(0.3)
+    if (hasRoot) write(`tar/${version}/usr/lib/os-release`, 'ID=x\n')
+    const packed = ['-C', at('tar'), '-czf', at(`src/t_${version}.tar.gz`), version]
+    const flat = ['-C', at(`tar/${version}`), '-czf', at(`src/t_${version}.tar.gz`), '.']
+    await run({ argv: ['tar', '--numeric-owner', ...(chance(0.5) ? packed : flat)] })
+    serve(`t_${version}.tar.gz`, readFileSync(at(`src/t_${version}.tar.gz`)))
   }
   write(join(shape.served, 'SHA256SUMS'), sums.join(''))
 }
@@ -121,7 +162,7 @@ export async function slotDisk(
   await run(toolchain.command(['sgdisk', '-U', '99999999-2222-4333-8444-555555555555', ...argv, path]))
 }
 
-const INPUTS: readonly string[] = ['usr', 'src']
+const INPUTS: readonly string[] = ['usr', 'src', 'tar']
 
 /** What a run can have changed: names, modes, contents and times, and the table and contents of the disk. */
 export function snapshot(root: string): Readonly<Record<string, string>> {
@@ -149,7 +190,7 @@ export function snapshot(root: string): Readonly<Record<string, string>> {
         }
       } else {
         // What comes from an address has the time that the server tells, and that of a file tells none to the original.
-        const time = path === 'dst/url' ? '' : ` ${Math.floor(facts.mtimeMs)}`
+        const time = path === 'dst/url' || name.endsWith('.conf') ? '' : ` ${Math.floor(facts.mtimeMs)}`
         found[shown] = `file ${mode} ${hash(readFileSync(full))}${time}`
       }
     }

@@ -1,8 +1,11 @@
+import { compareVersions } from '../../formats/index.ts'
 import { BootwrightError } from '../../system/index.ts'
 import {
   acquireParts,
+  cleanUp,
   type FoundTransfer,
   findComponents,
+  type InstalledPart,
   installParts,
   lockTargets,
   type OpenedUpdates,
@@ -12,16 +15,26 @@ import {
   prepareInstallation,
   type Run,
   RunLock,
+  recordedComponents,
+  type UpdateSet,
   vacuum,
 } from '../../sysupdate/index.ts'
+import { parseBoolean } from '../parse-values.ts'
 import { ToolFailure } from '../tool-failure.ts'
 import type { ToolOutput } from '../tool-output.ts'
 import { tellFailure } from './failure.ts'
+import { notifySubscribers } from './notify-subscribers.ts'
 import { NoTransfersFailure, noTransfers, open, print, type SysupdateContext } from './open.ts'
 import type { SysupdateOptions } from './options.ts'
+import { bootedVersion, rebootNow } from './reboot.ts'
 import { tellEvent } from './run-text.ts'
 
 class DisabledFailure extends ToolFailure {}
+
+interface Changed {
+  readonly set: UpdateSet
+  readonly parts: readonly InstalledPart[]
+}
 
 /** `update` and `acquire`: of the system, a component, or of all that are on. */
 export async function update(
@@ -29,15 +42,17 @@ export async function update(
   output: ToolOutput,
   context: SysupdateContext,
 ): Promise<number> {
+  const booted = options.reboots ? bootedVersion() : undefined
   return untilSignal(async (signal) => {
     if (options.components === 'named') {
-      await updateOne(options, output, context, signal)
+      const changed = await updateAndCleanUp(options, output, context, signal)
+      if (booted !== undefined && changed !== undefined) await rebootInto(changed.set, booted, output)
       return 0
     }
     let status = 0
     for (const component of [undefined, ...findComponents(options.root).names]) {
       try {
-        await updateOne({ ...options, component }, output, context, signal)
+        await updateAndCleanUp({ ...options, component }, output, context, signal)
       } catch (error) {
         signal.throwIfAborted()
         tellFailure(error, output)
@@ -50,12 +65,33 @@ export async function update(
   })
 }
 
+/** A system without definitions is cleaned up all the same: its files are nobody's any more. */
+async function updateAndCleanUp(
+  options: SysupdateOptions,
+  output: ToolOutput,
+  context: SysupdateContext,
+  signal: AbortSignal,
+): Promise<Changed | undefined> {
+  let changed: Changed | undefined
+  let failure: NoTransfersFailure | undefined
+  try {
+    changed = await updateOne(options, output, context, signal)
+  } catch (error) {
+    if (!(error instanceof NoTransfersFailure)) throw error
+    failure = error
+  }
+  const isClean = options.cleansUp !== true || cleanUpOne(options, output, context)
+  if (failure !== undefined) throw failure
+  if (!isClean) throw new ToolFailure('Not everything that is owned by nobody could be removed.')
+  return changed
+}
+
 async function updateOne(
   options: SysupdateOptions,
   output: ToolOutput,
   context: SysupdateContext,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Changed | undefined> {
   const opened = open(options, output, context)
   if (!opened.transfers.some(({ isEnabled }) => isEnabled)) throw noTransfers(options.component)
   if (opened.component?.isEnabled === false) throw new DisabledFailure('Component is disabled.')
@@ -71,9 +107,45 @@ async function updateOne(
   const [version] = options.names
   const isAcquiring = verb === 'acquire' || !isOffline
   const prepared = (isAcquiring ? prepareAcquisition : prepareInstallation)(run, found, plan, version)
-  if (prepared === undefined) return
-  await acquire(run, prepared, found, options, output)
-  if (verb === 'update') await installParts(run, prepared)
+  const isNotified = verb === 'update' && options.root === '/'
+  if (prepared !== undefined) {
+    await acquire(run, prepared, found, options, output)
+    if (verb !== 'update') return undefined
+    const parts = await installParts(run, prepared)
+    if (isNotified) await notifySubscribers(run.component, prepared.set.version, parts, warn)
+    return { set: prepared.set, parts }
+  }
+  const { SYSTEMD_SYSUPDATE_FORCE_NOTIFY: forced = '' } = context.environment ?? process.env
+  if (isNotified && parseBoolean(forced) === true) await notifySubscribers(run.component, undefined, undefined, warn)
+  return undefined
+}
+
+async function rebootInto({ version, isIncomplete }: UpdateSet, booted: string, output: ToolOutput): Promise<void> {
+  const order = compareVersions(version, booted)
+  if (order > 0) output.log('info', 'Newly installed version is newer than booted version, rebooting.')
+  else if (order === 0 && isIncomplete) {
+    output.log('info', 'Currently booted version was incomplete and has been repaired, rebooting.')
+  } else {
+    output.log('info', 'Booted version is newer or identical to newly installed version, not rebooting.')
+    return
+  }
+  await rebootNow()
+}
+
+/** `cleanup`: of the system or a component, or of all that something was ever installed for. */
+export function cleanupVerb(options: SysupdateOptions, output: ToolOutput, context: SysupdateContext): number {
+  const isAll = options.components === 'all'
+  const further = isAll ? recordedComponents(options.root) : []
+  const results = [options.component, ...further].map((component) =>
+    cleanUpOne({ ...options, component }, output, context),
+  )
+  return results.every(Boolean) ? 0 : 1
+}
+
+function cleanUpOne(options: SysupdateOptions, output: ToolOutput, context: SysupdateContext): boolean {
+  const opened = open(options, output, context)
+  using lock = lockFor(options, opened)
+  return cleanUp(runOf(options, opened, output, { lock, ...context }))
 }
 
 async function acquire(

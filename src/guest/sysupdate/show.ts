@@ -1,4 +1,3 @@
-import { compareVersions } from '../../formats/index.ts'
 import { BootwrightError } from '../../system/index.ts'
 import {
   type Components,
@@ -8,7 +7,6 @@ import {
   openUpdates,
   planUpdate,
   readComponent,
-  readOsRelease,
 } from '../../sysupdate/index.ts'
 import { ToolFailure } from '../tool-failure.ts'
 import type { ToolOutput } from '../tool-output.ts'
@@ -16,6 +14,7 @@ import { featureJson, featuresTable, featureText, optionRow, optionTable } from 
 import { listJson, listTable, versionJson, versionText } from './list.ts'
 import { noTransfers, print, type SysupdateContext, warn } from './open.ts'
 import type { SysupdateOptions } from './options.ts'
+import { comparePending } from './reboot.ts'
 
 export async function showVersions(
   options: SysupdateOptions,
@@ -31,7 +30,7 @@ export async function showVersions(
     verify,
   } = options
   if (!opened.transfers.some(({ isEnabled }) => isEnabled)) throw noTransfers(component)
-  if (verb === 'pending') return showPending(options, output, opened)
+  if (verb === 'pending') return (await comparePending(options, output, opened)) ? 0 : 1
   const { isOffline } = options
   const say = (text: string): void => output.log('warning', text)
   if (!isOffline) output.log('info', `Discovering available instances${output.glyphs.ellipsis}`)
@@ -54,23 +53,6 @@ export async function showVersions(
   if (options.json !== 'off') print(options, output, versionJson(set, transfers))
   else output.out(versionText(set, transfers, text))
   return 0
-}
-
-async function showPending(options: SysupdateOptions, output: ToolOutput, opened: OpenedUpdates): Promise<number> {
-  const booted = readOsRelease('/').get('IMAGE_VERSION')
-  if (booted === undefined || booted === '') throw new ToolFailure('/etc/os-release lacks IMAGE_VERSION= field.')
-  const { verify, compat } = options
-  const transfers = await opened.discover({ isOffline: true, verify, compat, warn: () => undefined })
-  const { newestInstalled } = planUpdate(transfers, compat ? 'original' : 'correct')
-  if (newestInstalled === undefined) throw new ToolFailure("Couldn't find any suitable installed versions.")
-  const order = compareVersions(newestInstalled.version, booted)
-  const word = order > 0 ? 'is newer than' : order === 0 ? 'matches' : 'is older than'
-  const advice = order > 0 ? ' Reboot recommended.' : ''
-  output.log(
-    'info',
-    `Newest installed version '${newestInstalled.version}' ${word} booted version '${booted}'.${advice}`,
-  )
-  return order > 0 ? 0 : 1
 }
 
 export function showFeatures(options: SysupdateOptions, output: ToolOutput, opened: OpenedUpdates): number {

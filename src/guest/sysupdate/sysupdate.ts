@@ -1,11 +1,12 @@
-import { ToolFailure } from '../tool-failure.ts'
 import type { ToolOutput } from '../tool-output.ts'
-import { update, vacuumVerb } from './change.ts'
+import { cleanupVerb, update, vacuumVerb } from './change.ts'
 import { tellFailure } from './failure.ts'
 import { HELP } from './help.ts'
 import { open, type SysupdateContext } from './open.ts'
 import { parseSysupdateOptions, type SysupdateOptions } from './options.ts'
+import { reboot } from './reboot.ts'
 import { showComponents, showFeatures, showVersions } from './show.ts'
+import { switchComponents, switchFeatures } from './switch.ts'
 import { checkVerb } from './verbs.ts'
 
 /** systemd-sysupdate(8) of systemd 262. Returns the exit status. */
@@ -40,12 +41,15 @@ async function run(options: SysupdateOptions, output: ToolOutput, context: Sysup
     case 'vacuum':
       return vacuumVerb(options, output, context)
     case 'cleanup':
+      return cleanupVerb(options, output, context)
     case 'reboot':
+      return reboot(options, output, open(options, output, context))
     case 'enable-feature':
     case 'disable-feature':
+      return switchFeatures(options, output, context)
     case 'enable-component':
     case 'disable-component':
-      throw new ToolFailure(`'${verb}' is not there yet.`)
+      return switchComponents(options, output, context)
     default:
       return showVersions(options, output, open(options, output, context))
   }

@@ -1,6 +1,6 @@
 import { BootwrightError } from '../../system/index.ts'
 import type { Destination } from '../destination.ts'
-import { type AcquireOptions, acquireFile, acquirePartition, type Payload } from '../install/index.ts'
+import { type AcquireOptions, acquireDirectory, acquireFile, acquirePartition, type Payload } from '../install/index.ts'
 import type { Instance } from '../types.ts'
 import type { Part, PreparedUpdate } from './prepare.ts'
 import type { Run } from './run.ts'
@@ -29,16 +29,20 @@ export async function acquireParts(run: Run, { set, parts }: PreparedUpdate): Pr
 }
 
 async function acquirePart({ instance, destination }: Part, options: AcquireOptions): Promise<void> {
-  const payload = payloadOf(instance)
   switch (destination.kind) {
     case 'file':
-      return acquireFile(destination, payload, options)
+      return acquireFile(destination, payloadOf(instance), options)
     case 'partition':
-      await acquirePartition(destination, payload, options)
+      await acquirePartition(destination, payloadOf(instance), options)
       return
     case 'directory':
-      throw new BootwrightError('UPDATE_REFUSED', `${instance.path} is to be a directory, which is not made yet.`)
+      return acquireDirectory(destination, treeOf(instance), options)
   }
+}
+
+function treeOf(instance: Instance): Parameters<typeof acquireDirectory>[1] {
+  const isArchive = instance.type === 'tar' || instance.type === 'url-tar'
+  return isArchive ? { archive: payloadOf(instance) } : { directory: instance.path }
 }
 
 function payloadOf({ type, path, address, fields }: Instance): Payload {

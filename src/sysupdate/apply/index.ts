@@ -1,5 +1,7 @@
 export { acquireParts } from './acquire.ts'
+export { cleanUp, recordedComponents } from './cleanup.ts'
 export { type InstalledPart, installParts } from './install.ts'
 export { type Part, type PreparedUpdate, prepareAcquisition, prepareInstallation } from './prepare.ts'
 export { lockTargets, type Run, type RunEvent } from './run.ts'
+export { switchOption } from './switch-option.ts'
 export { type Vacuumed, vacuum } from './vacuum.ts'

@@ -4,7 +4,7 @@ import { openPlace } from '../install/index.ts'
 import type { Pattern } from '../pattern.ts'
 import type { Run } from './run.ts'
 
-const DATABASE = '/var/lib/systemd/sysupdate/installdb'
+export const DATABASE = '/var/lib/systemd/sysupdate/installdb'
 
 /**
  * Notes that a directory has files of these patterns, for a later cleanup: a link for each, whose text is directory and pattern,
@@ -36,7 +36,8 @@ function record({ opened, component, isSynced }: Run, entry: string): void {
   place.sync()
 }
 
-function databaseOf(component: string | undefined): string {
+/** Where what was installed for a component is noted. */
+export function databaseOf(component: string | undefined): string {
   return component === undefined ? DATABASE : `${DATABASE}.${component}`
 }
 

@@ -1,4 +1,4 @@
-import { installFile, installPartition, PENDING, setCurrentLink } from '../install/index.ts'
+import { installDirectory, installFile, installPartition, PENDING, setCurrentLink } from '../install/index.ts'
 import { partitionPath } from '../instances.ts'
 import { recordInstalled } from './install-database.ts'
 import type { Part, PreparedUpdate } from './prepare.ts'
@@ -33,7 +33,8 @@ async function installPart(run: Run, { transfer, instance, destination, todo }: 
     return partitionPath(destination.disk, await installPartition(destination, { pendingLabel }))
   }
   const directory = place.kind === 'files' ? place.path : ''
-  await installFile(destination, {
+  const install = destination.kind === 'directory' ? installDirectory : installFile
+  await install(destination, {
     isSynced: run.isSynced,
     ...(run.lock === undefined ? {} : { lock: run.lock }),
     pendingName: todo === 'install' ? finalName(instance.path.slice(directory.length + 1)) : undefined,

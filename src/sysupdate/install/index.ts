@@ -1,4 +1,5 @@
 export { setCurrentLink } from './current-symlink.ts'
+export { acquireDirectory, installDirectory } from './directory.ts'
 export { acquireFile, installFile, PENDING } from './file.ts'
 export { acquirePartition, freePartition, installPartition } from './partition.ts'
 export type { AcquireOptions, Payload, RetryOptions } from './payload-source.ts'

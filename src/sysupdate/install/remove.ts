@@ -1,6 +1,6 @@
 import { chmodSync, closeSync, constants, lstatSync, openSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import { openBelow } from '../../system/index.ts'
+import { openBelow, setImmutable } from '../../system/index.ts'
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY
 const TEMPORARY = /^(?:\.#|\.sysupdate\.partial\.)/
@@ -55,7 +55,7 @@ function openDirectory(path: string): number | undefined {
   }
 }
 
-/** Who may not write to a directory of his own is let in first. */
+/** Removes a tree. Where a directory cannot be written to, by its mode or because it is immutable, that is ended first. */
 export function removeTree(path: string): void {
   try {
     rmSync(path, { recursive: true, force: true })
@@ -69,6 +69,11 @@ export function removeTree(path: string): void {
 
 function unlockDirectories(path: string): void {
   if (!lstatSync(path).isDirectory()) return
+  try {
+    setImmutable(path, false)
+  } catch {
+    // The file system has no such flag, or it is not ours to take away: removing says so.
+  }
   chmodSync(path, 0o700)
   for (const name of readdirSync(path)) unlockDirectories(`${path}/${name}`)
 }
