@@ -146,7 +146,10 @@ async function checkOf(test: string, machine: RunningMachine, options: Conforman
   const facts = () => ({ id: test, title, durationMs: Math.round(performance.now() - begun) })
   try {
     const replaced = (await standIns?.replace(machine)) ?? []
-    const { status, evidence, log } = await runUpstreamTest(machine, test, { timeoutMs })
+    const { status, evidence, log } = await runUpstreamTest(machine, test, {
+      timeoutMs,
+      ...(standIns === undefined ? {} : { environment: standIns.environment }),
+    })
     await runDirectory.write(`${test}.log`, log)
     if (status === 'failed') await runDirectory.write(`${test}.journal`, await journalOf(machine))
     const inPlace = standIns === undefined ? [] : [`ours in the place of ${replaced.join(', ') || 'nothing'}`]

@@ -13,6 +13,7 @@ const SCRIPTS = {
   'TEST-3-NONE': 'echo "dummy netdev is missing, skipping"; exit 77',
   'TEST-4-QUIET': 'echo "no KVM"; exit 77',
   'TEST-5-BAD': 'set -x; test 1 = 2 || exit 3',
+  'TEST-6-VARIABLE': 'test "$FAULTS" = "2 6 2" || exit 1',
   helper: ':',
 }
 
@@ -56,6 +57,13 @@ it('fails with its status and the end of what it printed', async () => {
   expect(evidence[0]).toBe('it ended with status 3')
   expect(evidence.at(-1)).toBe('+ exit 3')
   expect(log).toContain('test 1 = 2')
+})
+
+it('gives the script its environment', async () => {
+  const judge = (environment: Record<string, string>) =>
+    runUpstreamTest(host, 'TEST-6-VARIABLE', { directory, timeoutMs: 60_000, environment })
+  expect((await judge({ FAULTS: '2 6 2' })).status).toBe('passed')
+  expect((await judge({})).status).toBe('failed')
 })
 
 it('tells a failure that is known, of that test only', async () => {

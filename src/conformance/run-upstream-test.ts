@@ -1,4 +1,5 @@
 import type { RunningMachine } from '../machine/index.ts'
+import { quote } from '../system/index.ts'
 import { KNOWN_FAILURES, type KnownFailure } from './known-failures.ts'
 
 /** Where Debian's package systemd-tests has the scripts of the integration tests. */
@@ -23,18 +24,21 @@ export interface UpstreamTestOptions {
   /** Where the scripts are, if not where Debian has them. */
   readonly directory?: string
   readonly knownFailures?: readonly KnownFailure[]
+  /** For the script and what it starts. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 /** Runs one of systemd's integration tests in a machine, as it is. Rejects when the guest does not answer any more. */
 export async function runUpstreamTest(
   guest: Guest,
   name: string,
-  { timeoutMs, directory = UNITS, knownFailures = KNOWN_FAILURES }: UpstreamTestOptions,
+  { timeoutMs, directory = UNITS, knownFailures = KNOWN_FAILURES, environment = {} }: UpstreamTestOptions,
 ): Promise<UpstreamResult> {
   // Its units are in a directory of the whole test; scripts find their helpers beside them.
   const units = `../${name.replace(/\..*$/, '')}.units`
+  const exports = Object.entries(environment).map(([key, value]) => `export ${key}=${quote(value)}; `)
   const command =
-    `cd ${directory} || exit; if [ -d ${units} ]; then mkdir -p /run/systemd/system && ` +
+    `${exports.join('')}cd ${directory} || exit; if [ -d ${units} ]; then mkdir -p /run/systemd/system && ` +
     `cp -r ${units}/. /run/systemd/system && systemctl daemon-reload || exit; fi; exec bash ./${name}.sh`
   const { exitCode, stdout, stderr } = await guest.runUnchecked(['sh', '-c', command], { timeoutMs })
   const log = `${stdout.toString()}\n${stderr.toString()}`

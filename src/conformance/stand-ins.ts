@@ -8,6 +8,13 @@ type Guest = Pick<RunningMachine, 'run' | 'runUnchecked'>
 const DIRECTORIES = ['/usr/lib/systemd', '/usr/lib/systemd/system-generators']
 const DISK = 'guest-tools'
 
+/** Units of systemd that start a program which ours stands in for forbid what a compiler at run time cannot live without. */
+const LET_COMPILE = ['systemd-sysupdate@.service', 'systemd-sysupdate-update.service']
+  .map((unit) => `/run/systemd/system/${unit}.d`)
+  .map((path) => `mkdir -p ${path}; printf '[Service]\\nMemoryDenyWriteExecute=no\\n' >${path}/10-compiler.conf; `)
+  .join('')
+  .concat('systemctl daemon-reload')
+
 /** The guest tools for machines: a disk that holds nothing but the bytes of the program. */
 export class StandIns {
   readonly #path: string
@@ -21,6 +28,9 @@ export class StandIns {
   static async of(program: string): Promise<StandIns> {
     return new StandIns(program, (await stat(program)).size)
   }
+
+  /** With what programs do as the originals where a test relies on that being a fault. */
+  readonly environment = { BOOTWRIGHT_BUG_COMPAT: '262' }
 
   /** For `disks` of a machine. */
   get disk() {
@@ -40,6 +50,12 @@ export class StandIns {
       `mkdir -p ${directory}; mount -t tmpfs tmpfs ${directory}; ` +
         `head -c ${this.#size} /dev/disk/by-id/virtio-${DISK} >${program}; chmod 755 ${program}`,
     ])
+    await guest.run([
+      'systemctl',
+      'set-environment',
+      ...Object.entries(this.environment).map(([key, value]) => `${key}=${value}`),
+    ])
+    await guest.run(['sh', '-ec', LET_COMPILE])
     const replaced: string[] = []
     for (const name of names) {
       for (const original of DIRECTORIES.map((path) => `${path}/${name}`)) {

@@ -28,6 +28,10 @@ const TOOLS: Readonly<Record<string, GuestTool>> = {
     const { measure } = await import('./measure/measure.ts')
     return measure(argv, output, VERSION)
   },
+  'systemd-sysupdate': async (argv, output) => {
+    const { sysupdate } = await import('./sysupdate/sysupdate.ts')
+    return sysupdate(argv, output, { version: VERSION })
+  },
 }
 
 export function guestToolNames(): readonly string[] {

@@ -1,6 +1,6 @@
 import { WELL_KNOWN } from '../../imds/index.ts'
 import { passedDescriptors } from '../../varlink/index.ts'
-import { serveSockets } from '../imdsd/serve.ts'
+import { serveSockets } from '../serve-sockets.ts'
 import { ToolFailure } from '../tool-failure.ts'
 import type { ToolOutput } from '../tool-output.ts'
 import { HELP } from './help.ts'

@@ -13,12 +13,12 @@ import {
   networkMode,
 } from '../../imds/index.ts'
 import { passedDescriptors, VarlinkErrorReply } from '../../varlink/index.ts'
+import { serveSockets } from '../serve-sockets.ts'
 import { errnoText, ToolFailure } from '../tool-failure.ts'
 import type { ToolOutput } from '../tool-output.ts'
 import { HELP } from './help.ts'
 import { type ImdsdOptions, parseImdsdOptions } from './options.ts'
 import { askPolkit } from './polkit.ts'
-import { serveSockets } from './serve.ts'
 import { setUpNetwork } from './setup-network.ts'
 
 /** EXIT_NOTCONFIGURED (systemd.exec(5)). */

@@ -9,7 +9,7 @@ import { ok, scriptedEndpoint } from '../../imds/index.ts'
 import { run, runUnchecked } from '../../system/index.ts'
 import { readyToolchain, type Toolchain } from '../../toolchain/index.ts'
 import { connectVarlink, spawnVarlink, type VarlinkConnection } from '../../varlink/index.ts'
-import { untilIdle } from './serve.ts'
+import { untilIdle } from '../serve-sockets.ts'
 
 const toolchain = (await readyToolchain().catch(() => undefined)) as Toolchain
 const MAIN = join(import.meta.dirname, '..', 'main.ts')

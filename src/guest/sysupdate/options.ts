@@ -63,7 +63,10 @@ const SPECS: readonly OptionSpec[] = [
 ]
 
 /** Reads the command line: each option is judged where it stands, then what they are together, as the original does. */
-export function parseSysupdateOptions(argv: readonly string[]): SysupdateOptions {
+export function parseSysupdateOptions(
+  argv: readonly string[],
+  environment: Readonly<Record<string, string | undefined>> = {},
+): SysupdateOptions {
   const { options, words } = parseArguments('systemd-sysupdate', SPECS, argv)
   const read = {
     component: undefined as string | undefined,
@@ -80,7 +83,8 @@ export function parseSysupdateOptions(argv: readonly string[]): SysupdateOptions
     cleansUp: undefined as boolean | undefined,
     hasLegend: true,
     json: 'off' as JsonFormat,
-    compat: false,
+    // For who calls us by the name of the original, and gives no options of ours.
+    compat: environment.BOOTWRIGHT_BUG_COMPAT === '262',
   }
   const done = (verb: SysupdateOptions['verb'], names: readonly string[] = []): SysupdateOptions => {
     return { ...read, root: read.root ?? '/', verb, names }

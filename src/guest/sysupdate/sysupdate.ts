@@ -1,3 +1,5 @@
+import { passedDescriptors } from '../../varlink/index.ts'
+import { serveSockets } from '../serve-sockets.ts'
 import type { ToolOutput } from '../tool-output.ts'
 import { cleanupVerb, update, vacuumVerb } from './change.ts'
 import { tellFailure } from './failure.ts'
@@ -7,6 +9,7 @@ import { parseSysupdateOptions, type SysupdateOptions } from './options.ts'
 import { reboot } from './reboot.ts'
 import { showComponents, showFeatures, showVersions } from './show.ts'
 import { switchComponents, switchFeatures } from './switch.ts'
+import { sysupdateService } from './varlink-service.ts'
 import { checkVerb } from './verbs.ts'
 
 /** systemd-sysupdate(8) of systemd 262. Returns the exit status. */
@@ -15,8 +18,14 @@ export async function sysupdate(
   output: ToolOutput,
   context: SysupdateContext,
 ): Promise<number> {
+  const { environment = process.env } = context
   try {
-    return await run(parseSysupdateOptions(argv), output, context)
+    const options = parseSysupdateOptions(argv, environment)
+    const passed = passedDescriptors(environment, process.pid)
+    if (passed.length === 0) return await run(options, output, context)
+    const log = (line: string): void => output.log('warning', line)
+    await serveSockets(passed, sysupdateService(context, { compat: options.compat, warn: log }), { log })
+    return 0
   } catch (error) {
     tellFailure(error, output)
     return 1

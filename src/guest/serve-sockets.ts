@@ -6,7 +6,7 @@ import {
   serveVarlink,
   type VarlinkServer,
   type VarlinkService,
-} from '../../varlink/index.ts'
+} from '../varlink/index.ts'
 
 /** A broker that nobody talks to ends: its socket starts another one. */
 const IDLE_MS = 30_000
