@@ -1,3 +1,4 @@
+import { findBootPartitions } from './boot-partitions.ts'
 import { hostSpecifiers, systemArchitecture } from './host-specifiers.ts'
 import type { RetryOptions } from './install/index.ts'
 import { directoryInstances, manifestInstances, partitionInstances } from './instances.ts'
@@ -8,6 +9,8 @@ import { directoryOf, findTargetPlace, type PathBases, readTable, type TargetPla
 import type { Instance, Resource, Transfer } from './types.ts'
 
 export interface UpdatesOptions extends DefinitionPlace {
+  /** The image of a disk whose partitions are the targets, in place of the system's. */
+  readonly image?: string | undefined
   readonly transferSource: string | undefined
   readonly environment: Readonly<Record<string, string | undefined>>
 }
@@ -43,24 +46,33 @@ export interface DiscoverOptions extends RetryOptions {
   readonly warn: (text: string) => void
 }
 
+/** Specifiers that say something of the machine that this program runs on. */
+const OF_HOST: readonly string[] = ['a', 'T', 'V']
+
 /**
  * Reads the definitions of a system or component, and finds where their targets are. Rejects with `MALFORMED_INPUT` for a
  * definition that cannot be used, and with `UPDATE_REFUSED` for a target that is no place for updates.
  */
 export function openUpdates(options: UpdatesOptions): OpenedUpdates {
-  const { root, transferSource, environment } = options
+  const { root, image, transferSource, environment } = options
+  const host = hostSpecifiers(root)
   const definitions = readDefinitions(options, {
-    specifiers: hostSpecifiers(root),
+    // What this system says of itself is not true of the one in an image.
+    specifiers: image === undefined ? host : (letter) => (OF_HOST.includes(letter) ? host(letter) : undefined),
     architecture: systemArchitecture(),
     transferSource,
   })
+  const needsBoot = definitions.transfers
+    .flatMap(({ source, target }) => [source, target])
+    .some(({ pathRelativeTo }) => ['esp', 'xbootldr', 'boot'].includes(pathRelativeTo))
   const bases: PathBases = {
+    ...(needsBoot && image === undefined ? findBootPartitions(root) : {}),
     ...baseOf('esp', environment.SYSTEMD_ESP_PATH),
     ...baseOf('xbootldr', environment.SYSTEMD_XBOOTLDR_PATH),
     ...baseOf('explicit', transferSource),
   }
   const transfers = definitions.transfers.map((transfer): PlacedTransfer => {
-    const place = findTargetPlace(transfer.target, root, bases)
+    const place = findTargetPlace(transfer.target, root, bases, image)
     // The original looks at the table before anything else, whatever it is asked.
     if (place.kind === 'partitions') readTable(place.disk)
     return { ...transfer, place }

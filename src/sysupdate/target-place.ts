@@ -3,6 +3,7 @@ import { type Gpt, parseGpt } from '../formats/index.ts'
 import { BootwrightError, openDisk } from '../system/index.ts'
 import { resourceDirectory } from './instances.ts'
 import { resolveBelow } from './root-path.ts'
+import { diskOfDirectory, systemDisk } from './system-disk.ts'
 import type { Resource } from './types.ts'
 
 /** Where the instances of a target are. */
@@ -25,8 +26,18 @@ export interface PathBases {
   readonly explicit?: string
 }
 
-/** Finds the place of a target. Rejects with `UPDATE_REFUSED` where there is none. */
-export function findTargetPlace(target: Resource, root: string, bases: PathBases): TargetPlace {
+/**
+ * Finds the place of a target. Rejects with `UPDATE_REFUSED` where there is none.
+ *
+ * @param image a disk that is changed in place of the system's; nothing is known of its file systems
+ */
+export function findTargetPlace(
+  target: Resource,
+  root: string,
+  bases: PathBases,
+  image: string | undefined,
+): TargetPlace {
+  if (image !== undefined) return findPlaceOnImage(target, image)
   if (target.type === 'partition') return { kind: 'partitions', disk: findDisk(target, root) }
   const path = directoryOf(target, root, bases)
   const { pathRelativeTo, path: directory } = target
@@ -44,18 +55,32 @@ export function directoryOf(resource: Resource, root: string, bases: PathBases):
   })
 }
 
-/** The disk of a partition target: a block device, or a file with a table in it. */
-function findDisk({ path }: Resource, root: string): string {
-  const shown = path === 'auto' ? 'The disk of the running system' : path
-  if (path !== 'auto') {
-    const found = resolveBelow(root, path)
-    const facts = statSync(found, { throwIfNoEntry: false })
-    if (facts?.isFile() === true) return found
-    if (facts?.isBlockDevice() === true && root === '/') return realpathSync(found)
-    if (facts === undefined) throw refused(`Failed to open '${path}': No such file or directory`)
-    if (facts.isBlockDevice()) throw refused('Block device is not allowed when using --root= mode.')
+function findPlaceOnImage({ type, path }: Resource, image: string): TargetPlace {
+  if (type === 'partition' && path === 'auto') return { kind: 'partitions', disk: image }
+  if (type === 'partition') {
+    throw refused(`With --image=, the disk is the image: expected Path=auto in [Target], found '${path}'.`)
   }
-  throw refused(`${shown} cannot be found from here: name a block device or a disk image in Path=`)
+  throw refused(
+    `Only partitions of a disk image can be updated without mounting it: '${path}' is in a file system. Mount the image and use --root=.`,
+  )
+}
+
+/** The disk of a partition target: a block device, a file with a table in it, or what a directory is on. */
+function findDisk({ path }: Resource, root: string): string {
+  if (path === 'auto') {
+    if (root !== '/') throw refused('Block device is not allowed when using --root= mode.')
+    const disk = systemDisk()
+    if (disk !== undefined) return disk
+    throw refused('The running system is on no disk that can be told: name a block device or a disk image in Path=.')
+  }
+  const found = resolveBelow(root, path)
+  const facts = statSync(found, { throwIfNoEntry: false })
+  if (facts === undefined) throw refused(`Failed to open '${path}': No such file or directory`)
+  if (facts.isFile()) return found
+  if (root !== '/') throw refused('Block device is not allowed when using --root= mode.')
+  const disk = facts.isBlockDevice() ? realpathSync(found) : facts.isDirectory() ? diskOfDirectory(found) : undefined
+  if (disk !== undefined) return disk
+  throw refused(`Target path '${path}' does not refer to regular file, directory or block device, refusing.`)
 }
 
 /** The partition table of a disk as it is now. Rejects with `UPDATE_REFUSED` where there is none. */

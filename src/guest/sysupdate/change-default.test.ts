@@ -390,6 +390,40 @@ describe.skipIf(toolchain === undefined)('update (needs the tools: ./bootwright 
     expect(existsSync(join(root, 'outside/a_1'))).toBe(true)
   })
 
+  it('updates the partitions of a disk image without mounting it, and says what it cannot', async () => {
+    const [definitions, image] = [join(root, 'own'), join(root, 'disk.img')]
+    mkdirSync(definitions)
+    const source = `[Transfer]\nVerify=no\n[Source]\nType=url-file\nPath=${server.url}\nMatchPattern=p_@v.raw\n`
+    const target = (path: string) =>
+      writeFileSync(
+        join(definitions, '10-disk.transfer'),
+        `${source}[Target]\nType=partition\nPath=${path}\nMatchPattern=p_@v\nMatchPartitionType=usr\n`,
+      )
+    const asked = [`--image=${image}`, `--definitions=${definitions}`]
+    target('auto')
+    expect(JSON.parse((await sysupdateHere([...asked, '--json=short', 'check-new'])).stdout)).toEqual({
+      available: '2',
+    })
+    expect(await sysupdateHere([...asked, 'update'])).toMatchObject({ exitCode: 0 })
+    expect(labels()).toContain('p_2')
+    expect(await sysupdateHere([...asked, 'vacuum', '-m', '1'])).toMatchObject({ exitCode: 0 })
+    expect(labels().filter((label) => label !== '_empty')).toEqual(['p_2'])
+    target('/dev/vda')
+    expect((await sysupdateHere([...asked, 'update'])).lastError).toContain(
+      "expected Path=auto in [Target], found '/dev/vda'",
+    )
+    expect((await sysupdateHere([`--image=${image}`, 'list'])).lastError).toContain(
+      'name their directory with --definitions=',
+    )
+    const text = `[Source]\nType=regular-file\nPath=/src\nMatchPattern=a_@v\n[Target]\nType=regular-file\nPath=/dst\nMatchPattern=a_@v\n`
+    writeFileSync(join(definitions, '90-file.transfer'), text)
+    target('auto')
+    expect((await sysupdateHere([...asked, 'update'])).lastError).toContain('Mount the image and use --root=')
+    for (const argv of [['--root=/x', 'list'], ['--reboot', 'update'], ['pending']]) {
+      expect(await sysupdateHere([...asked, ...argv])).toMatchObject({ exitCode: 1, stdout: '' })
+    }
+  })
+
   it('switches features, for who names them right', async () => {
     write('usr/lib/sysupdate.d/one.feature', '[Feature]\nDescription=One\n')
     const dropIn = join(root, 'etc/sysupdate.d/one.feature.d/50-systemd-sysupdate-enabled.conf')

@@ -107,7 +107,7 @@ async function updateOne(
   const [version] = options.names
   const isAcquiring = verb === 'acquire' || !isOffline
   const prepared = (isAcquiring ? prepareAcquisition : prepareInstallation)(run, found, plan, version)
-  const isNotified = verb === 'update' && options.root === '/'
+  const isNotified = verb === 'update' && options.root === '/' && options.image === undefined
   if (prepared !== undefined) {
     await acquire(run, prepared, found, options, output)
     if (verb !== 'update') return undefined

@@ -27,6 +27,7 @@ Options:
   -s --feature-suggested       All features that are suggested
      --definitions=DIR         The only directory with definitions
      --root=PATH               The system below this directory
+     --image=FILE              The partitions of this disk, with --definitions=
      --transfer-source=PATH    Where PathRelativeTo=explicit begins
   -m --instances-max=NUMBER    How many versions to keep, whatever the transfers say
      --sync=BOOL               Whether everything is on the disk before the next step

@@ -15,11 +15,16 @@ export class NoTransfersFailure extends ToolFailure {}
 
 /** The definitions that a command line names, with what is wrong in them told. */
 export function open(
-  { component, definitions, root, transferSource }: SysupdateOptions,
+  { component, definitions, root, image, transferSource }: SysupdateOptions,
   output: ToolOutput,
   { environment = process.env }: SysupdateContext,
 ): OpenedUpdates {
-  const opened = openUpdates({ component, directory: definitions, root, transferSource, environment })
+  if (image !== undefined && definitions === undefined) {
+    throw new ToolFailure(
+      'Definitions inside of a disk image cannot be read: name their directory with --definitions=, or mount the image and use --root=.',
+    )
+  }
+  const opened = openUpdates({ component, directory: definitions, root, image, transferSource, environment })
   warn(opened.problems, output)
   if (opened.isOldSuffix) {
     output.log('warning', 'As a legacy feature, transfer definitions were read from *.conf: rename them to *.transfer.')

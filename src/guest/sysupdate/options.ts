@@ -23,6 +23,8 @@ export interface SysupdateOptions {
   readonly definitions: string | undefined
   /** Absolute, `/` for the running system. */
   readonly root: string
+  /** Absolute: a disk in place of the system's. */
+  readonly image: string | undefined
   readonly transferSource: string | undefined
   /** In place of what each transfer says. */
   readonly instancesMax: number | undefined
@@ -74,6 +76,7 @@ export function parseSysupdateOptions(
     features: 'named' as Selection,
     definitions: undefined as string | undefined,
     root: undefined as string | undefined,
+    image: undefined as string | undefined,
     transferSource: undefined as string | undefined,
     instancesMax: undefined as number | undefined,
     verify: undefined as boolean | undefined,
@@ -108,7 +111,7 @@ export function parseSysupdateOptions(
     else if (name === 'verify') read.verify = booleanOf(name, value)
     else if (name === 'sync') read.isSynced = booleanOf(name, value)
     else if (name === 'cleanup') read.cleansUp = booleanOf(name, value)
-    else if (name === 'image') throw new ToolFailure('Disk images cannot be looked into: use --root= on a mounted one.')
+    else if (name === 'image') read.image = pathOf(value)
     else if (name === 'json') read.json = jsonOf(value)
     else if (name === 'reboot') read.reboots = true
     else if (name === 'offline') read.isOffline = true
@@ -123,15 +126,20 @@ export function parseSysupdateOptions(
 }
 
 function checkTogether(
-  read: Pick<SysupdateOptions, 'component' | 'components' | 'definitions' | 'reboots'> & {
+  read: Pick<SysupdateOptions, 'component' | 'components' | 'definitions' | 'reboots' | 'image' | 'compat'> & {
     readonly root: string | undefined
   },
 ): void {
   const isOfComponents = read.component !== undefined || read.components !== 'named'
-  if (read.root !== undefined && read.reboots) {
+  const isOfAnother = read.root !== undefined || read.image !== undefined
+  if (read.root !== undefined && read.image !== undefined) {
+    throw new ToolFailure('Please specify either --root= or --image=, the combination of both is not supported.')
+  }
+  if (isOfAnother && read.reboots) {
     throw new ToolFailure('The --reboot switch may not be combined with --root= or --image=.')
   }
-  if (read.root !== undefined && read.definitions !== undefined) {
+  const takesDefinitions = read.root === undefined && !read.compat
+  if (isOfAnother && read.definitions !== undefined && !takesDefinitions) {
     throw new ToolFailure('The --definitions= switch may not be combined with --root= or --image=.')
   }
   if (isOfComponents && read.reboots) {

@@ -12,7 +12,7 @@ import { ToolFailure } from '../tool-failure.ts'
 import type { ToolOutput } from '../tool-output.ts'
 import { featureJson, featuresTable, featureText, optionRow, optionTable } from './features.ts'
 import { listJson, listTable, versionJson, versionText } from './list.ts'
-import { noTransfers, print, type SysupdateContext, warn } from './open.ts'
+import { noTransfers, open, print, type SysupdateContext, warn } from './open.ts'
 import type { SysupdateOptions } from './options.ts'
 import { comparePending } from './reboot.ts'
 
@@ -79,6 +79,7 @@ export function showFeatures(options: SysupdateOptions, output: ToolOutput, open
 
 export function showComponents(options: SysupdateOptions, output: ToolOutput, context: SysupdateContext): number {
   const { root, component, hasLegend } = options
+  if (options.image !== undefined) open(options, output, context)
   const found: Components = findComponents(root)
   // The original leaves the default component out where another one is named, but no other.
   const hasDefault = found.hasDefault && component === undefined

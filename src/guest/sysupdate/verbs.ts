@@ -50,12 +50,12 @@ export function checkVerb(verb: Verb, options: SysupdateOptions): void {
 }
 
 function checkOther(verb: Verb, options: SysupdateOptions): void {
-  const { component, components, features, root, definitions, instancesMax, cleansUp } = options
+  const { component, components, features, root, image, definitions, instancesMax, cleansUp } = options
   if (verb === 'cleanup' && cleansUp === false) {
     throw new ToolFailure("Invocation of 'cleanup' with --cleanup=no is contradictory, refusing.")
   }
   const isBooted = verb === 'pending' || verb === 'reboot'
-  if (isBooted && root !== '/') {
+  if (isBooted && (root !== '/' || image !== undefined)) {
     throw new ToolFailure(`The --root=/--image= switches may not be combined with the '${verb}' operation.`)
   }
   refuseFeatureSelection(verb, features)
