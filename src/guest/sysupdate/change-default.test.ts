@@ -291,6 +291,28 @@ describe.skipIf(toolchain === undefined)('update (needs the tools: ./bootwright 
     expectUntouched()
   }, 40_000)
 
+  it('leaves nothing in a file system that becomes full, and succeeds once there is room', async () => {
+    // Packed, so that nobody knows the size before.
+    write('url/u_2.raw', gzipSync(randomBytes(MIB)))
+    sign()
+    const updater = `"${process.execPath}" "${join(import.meta.dirname, '../../cli/main.ts')}" sysupdate --root="${root}" update`
+    const script = [
+      `mount -t tmpfs -o size=256k tmpfs "${root}/dst"; echo u1 >"${root}/dst/u_1.raw"; echo a1 >"${root}/dst/a_1"`,
+      `${updater} 2>&1 | tail -n1; ls -A "${root}/dst"; df --output=used "${root}/dst" | tail -n1`,
+      `mount -o remount,size=8m "${root}/dst"; ${updater} >&2; echo $?; ls -A "${root}/dst"`,
+    ]
+    const argv = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', script.join('\n')]
+    const { stdout, stderr } = await runUnchecked({ argv })
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.trim())
+    expect(lines[0], stderr).toMatch(/no space is left|does not fit in u_2\.raw/)
+    expect(lines.slice(1, 3)).toEqual(['a_1', 'u_1.raw'])
+    expect(Number(lines[3])).toBeLessThan(16)
+    expect(lines.slice(4)).toEqual(['0', 'a_1', 'a_2', 'u_1.raw', 'u_2.raw'])
+  }, 60_000)
+
   it('says when there is no room, and leaves everything', async () => {
     for (const name of ['10-disk', '20-url', '90-file']) {
       write(`etc/sysupdate.d/${name}.transfer.d/protect.conf`, '[Transfer]\nProtectVersion=1\nProtectVersion=2\n')

@@ -28,6 +28,7 @@ import { NoTransfersFailure, noTransfers, open, print, type SysupdateContext } f
 import type { SysupdateOptions } from './options.ts'
 import { bootedVersion, rebootNow } from './reboot.ts'
 import { tellEvent } from './run-text.ts'
+import { statusTeller } from './status.ts'
 
 class DisabledFailure extends ToolFailure {}
 
@@ -217,8 +218,14 @@ function runOf(
   { component, definitions, compat, instancesMax, isSynced }: SysupdateOptions,
   opened: OpenedUpdates,
   output: ToolOutput,
-  { lock, signal, retry = {} }: Partial<Pick<Run, 'lock' | 'signal' | 'retry'>>,
+  {
+    lock,
+    signal,
+    retry = {},
+    environment = process.env,
+  }: Partial<Pick<Run, 'lock' | 'signal'>> & Partial<SysupdateContext>,
 ): Run {
+  const tellStatus = statusTeller(environment.NOTIFY_SOCKET)
   return {
     opened,
     component,
@@ -230,7 +237,10 @@ function runOf(
     lock,
     signal,
     retry,
-    tell: (event) => tellEvent(event, output),
+    tell: (event) => {
+      tellEvent(event, output)
+      tellStatus(event)
+    },
   }
 }
 
