@@ -47,6 +47,12 @@ describe('planVacuum()', () => {
     expect(removed('')).toEqual([])
   })
 
+  it('lets go of what does not boot before all others', () => {
+    expect(removed('1 2 3 4', { failedVersions: ['4'] })).toEqual(['old /4'])
+    expect(removed('1 2 3 4', { failedVersions: ['4'], protectVersions: ['4'] })).toEqual(['old /1'])
+    expect(removed('2 3', { ...PARTITION, space: 1, failedVersions: ['3'] })).toEqual(['old /3'])
+  })
+
   it('throws away what is unfinished, but not what is being acquired', () => {
     expect(removed('1 ~2 ?3')).toEqual(['partial /~2', 'pending /?3'])
     expect(removed('1 ?3 ?4', { acquiring: '3' })).toEqual(['pending /?4'])

@@ -13,6 +13,8 @@ export interface VacuumRequest {
   /** Undefined for what holds by itself: three files, or all slots. */
   readonly instancesMax: number | undefined
   readonly protectVersions: readonly string[]
+  /** Versions that do not boot: they go before all others. */
+  readonly failedVersions?: readonly string[]
   /** The version that room is made for: what there is of it stays. */
   readonly acquiring: string | undefined
   /** How many instances there has to be room for. */
@@ -57,7 +59,10 @@ export function planVacuum(request: VacuumRequest, behaviour: PlanBehaviour = 'c
       )
     limit = Math.min(limit, Math.max(0, whole.length - Math.max(0, space - free)))
   }
-  const oldestFirst = whole.toSorted((a, b) => compareVersions(a.fields.version, b.fields.version))
+  const isFailed = ({ fields }: Instance): boolean => request.failedVersions?.includes(fields.version) === true
+  const oldestFirst = whole.toSorted(
+    (a, b) => Number(isFailed(b)) - Number(isFailed(a)) || compareVersions(a.fields.version, b.fields.version),
+  )
   let count = whole.length
   for (const instance of oldestFirst) {
     if (count <= limit) break

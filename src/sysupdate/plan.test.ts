@@ -87,6 +87,22 @@ describe('planUpdate()', () => {
     )
   })
 
+  it('passes over what has burnt all its tries, unless it is running', () => {
+    const burnt = { ...instance('2'), fields: { version: '2', triesLeft: 0n, triesDone: 3n } }
+    const transfers = [{ ...transfer('', '2 3'), installed: [instance('1'), burnt] }]
+    const failed = (running?: string, behaviour?: PlanBehaviour) =>
+      planUpdate(transfers, behaviour, running)
+        .sets.filter(({ isFailed }) => isFailed)
+        .map((set) => `${set.version} ${assessment(set)}`)
+    expect(failed('1')).toEqual(['2 current+failed'])
+    expect(failed('2')).toEqual([])
+    expect(failed()).toEqual([])
+    expect(failed('1', 'original')).toEqual([])
+    // It is not offered again, and what is newer is.
+    expect(planUpdate(transfers, 'correct', '1').candidate?.version).toBe('3')
+    expect(planUpdate([{ ...transfer('', '2'), installed: [burnt] }], 'correct', '1').candidate).toBeUndefined()
+  })
+
   it('chooses the same of two that are equal, whatever their order', () => {
     const two = [
       { ...instance('1_b'), path: '/x', patternIndex: 1 },

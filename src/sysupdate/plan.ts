@@ -26,6 +26,8 @@ export interface UpdateSet {
   readonly isIncomplete: boolean
   readonly isObsolete: boolean
   readonly isProtected: boolean
+  /** It has burnt all its tries, and another version is running: it does not boot. */
+  readonly isFailed: boolean
 }
 
 export interface UpdatePlan {
@@ -43,8 +45,16 @@ export interface UpdatePlan {
  */
 export type PlanBehaviour = 'original' | 'correct'
 
-/** Puts instances together to versions, and chooses what to install. Pure; transfers are the enabled ones, in order. */
-export function planUpdate(transfers: readonly PlannedTransfer[], behaviour: PlanBehaviour = 'correct'): UpdatePlan {
+/**
+ * Puts instances together to versions, and chooses what to install. Pure; transfers are the enabled ones, in order.
+ *
+ * @param running the version that is booted, where it is one of these
+ */
+export function planUpdate(
+  transfers: readonly PlannedTransfer[],
+  behaviour: PlanBehaviour = 'correct',
+  running?: string,
+): UpdatePlan {
   const installed = transfers.map((transfer) => byVersion(transfer.installed))
   const available = transfers.map((transfer) => byVersion(transfer.available))
   const sets: UpdateSet[] = []
@@ -64,6 +74,7 @@ export function planUpdate(transfers: readonly PlannedTransfer[], behaviour: Pla
       isPartial,
       isPending,
       isIncomplete: isMissing && !isHidden,
+      isFailed: behaviour === 'correct' && isFailedVersion(version, instances, running),
       ...judge(version, transfers),
     })
   }
@@ -86,6 +97,7 @@ export function planUpdate(transfers: readonly PlannedTransfer[], behaviour: Pla
         isPartial: false,
         isPending: false,
         isIncomplete: false,
+        isFailed: false,
         ...judge(version, transfers),
       })
     } else {
@@ -140,6 +152,16 @@ export function acquireProblem(set: UpdateSet, behaviour: PlanBehaviour): string
   if (!set.isAvailable) return `Selected update '${set.version}' is not available, refusing.`
   if (set.isObsolete) return `Selected update '${set.version}' is obsolete, refusing.`
   return undefined
+}
+
+/** Boot counting (UAPI.1): the last try takes the counter to zero, and who comes up has none any more. */
+export function isFailedVersion(
+  version: string,
+  instances: readonly (Instance | undefined)[],
+  running: string | undefined,
+): boolean {
+  if (running === undefined || compareVersions(version, running) === 0) return false
+  return instances.some((instance) => instance?.state === 'complete' && instance.fields.triesLeft === 0n)
 }
 
 function judge(version: string, transfers: readonly PlannedTransfer[]): { isObsolete: boolean; isProtected: boolean } {
@@ -199,6 +221,7 @@ export function assessment(set: UpdateSet): string {
     set.isPartial ? 'partial' : set.isPending ? 'pending' : '',
     set.isObsolete ? 'obsolete' : '',
     set.isIncomplete ? 'incomplete' : '',
+    set.isFailed ? 'failed' : '',
   ]
   return [base, ...suffixes.filter(Boolean)].join('+')
 }

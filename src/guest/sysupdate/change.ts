@@ -24,7 +24,7 @@ import { ToolFailure } from '../tool-failure.ts'
 import type { ToolOutput } from '../tool-output.ts'
 import { tellFailure } from './failure.ts'
 import { notifySubscribers } from './notify-subscribers.ts'
-import { NoTransfersFailure, noTransfers, open, print, type SysupdateContext } from './open.ts'
+import { NoTransfersFailure, noTransfers, open, print, runningVersion, type SysupdateContext } from './open.ts'
 import type { SysupdateOptions } from './options.ts'
 import { bootedVersion, rebootNow } from './reboot.ts'
 import { tellEvent } from './run-text.ts'
@@ -104,7 +104,7 @@ async function updateOne(
   const found = await opened.discover({ ...run.retry, isOffline, verify, compat, warn })
   run.tell({ kind: 'info', text: 'Determining installed update sets…' })
   if (!isOffline) run.tell({ kind: 'info', text: 'Determining available update sets…' })
-  const plan = planUpdate(found, run.behaviour)
+  const plan = planUpdate(found, run.behaviour, run.running)
   const [version] = options.names
   const isAcquiring = verb === 'acquire' || !isOffline
   const prepared = (isAcquiring ? prepareAcquisition : prepareInstallation)(run, found, plan, version)
@@ -215,7 +215,7 @@ function lockFor({ compat }: SysupdateOptions, { transfers }: OpenedUpdates): Ru
 }
 
 function runOf(
-  { component, definitions, compat, instancesMax, isSynced }: SysupdateOptions,
+  options: SysupdateOptions,
   opened: OpenedUpdates,
   output: ToolOutput,
   {
@@ -225,11 +225,13 @@ function runOf(
     environment = process.env,
   }: Partial<Pick<Run, 'lock' | 'signal'>> & Partial<SysupdateContext>,
 ): Run {
+  const { component, definitions, compat, instancesMax, isSynced } = options
   const tellStatus = statusTeller(environment.NOTIFY_SOCKET)
   return {
     opened,
     component,
     behaviour: compat ? 'original' : 'correct',
+    running: runningVersion(options),
     instancesMax,
     isSynced,
     // What definitions of somebody's own have installed is nothing that a cleanup of the system may judge.

@@ -1,4 +1,10 @@
-import { type DefinitionProblem, type OpenedUpdates, openUpdates, type RetryOptions } from '../../sysupdate/index.ts'
+import {
+  type DefinitionProblem,
+  type OpenedUpdates,
+  openUpdates,
+  type RetryOptions,
+  readOsRelease,
+} from '../../sysupdate/index.ts'
 import { formatJson } from '../json-format.ts'
 import { ToolFailure } from '../tool-failure.ts'
 import type { ToolOutput } from '../tool-output.ts'
@@ -30,6 +36,12 @@ export function open(
     output.log('warning', 'As a legacy feature, transfer definitions were read from *.conf: rename them to *.transfer.')
   }
   return opened
+}
+
+/** The version that is booted, for who works on the system itself; undefined where it does not tell. */
+export function runningVersion({ root, image, component }: SysupdateOptions): string | undefined {
+  if (root !== '/' || image !== undefined || component !== undefined) return undefined
+  return readOsRelease('/').get('IMAGE_VERSION') || undefined
 }
 
 export function warn(problems: readonly DefinitionProblem[], output: ToolOutput): void {

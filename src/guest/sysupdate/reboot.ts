@@ -20,10 +20,14 @@ export async function comparePending(
   opened: OpenedUpdates,
 ): Promise<boolean> {
   const transfers = await opened.discover({ isOffline: true, verify, compat, warn: () => undefined })
-  const { newestInstalled } = planUpdate(transfers, compat ? 'original' : 'correct')
-  if (newestInstalled === undefined) throw new ToolFailure("Couldn't find any suitable installed versions.")
-  const { version } = newestInstalled
   const booted = bootedVersion()
+  const { sets } = planUpdate(transfers, compat ? 'original' : 'correct', booted)
+  const newest = sets.find(({ isInstalled, isFailed }) => isInstalled && !isFailed)
+  if (newest === undefined) throw new ToolFailure("Couldn't find any suitable installed versions.")
+  const { version } = newest
+  const failed = sets.find(({ isFailed }) => isFailed)
+  if (failed !== undefined)
+    output.log('warning', `Version '${failed.version}' has burnt all its tries, passing it over.`)
   const order = compareVersions(version, booted)
   const word = order > 0 ? 'is newer than' : order === 0 ? 'matches' : 'is older than'
   const advice = order > 0 && verb === 'pending' ? ' Reboot recommended.' : ''

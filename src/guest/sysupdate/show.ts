@@ -12,7 +12,7 @@ import { ToolFailure } from '../tool-failure.ts'
 import type { ToolOutput } from '../tool-output.ts'
 import { featureJson, featuresTable, featureText, optionRow, optionTable } from './features.ts'
 import { listJson, listTable, versionJson, versionText } from './list.ts'
-import { noTransfers, open, print, type SysupdateContext, warn } from './open.ts'
+import { noTransfers, open, print, runningVersion, type SysupdateContext, warn } from './open.ts'
 import type { SysupdateOptions } from './options.ts'
 import { comparePending } from './reboot.ts'
 
@@ -35,7 +35,7 @@ export async function showVersions(
   const say = (text: string): void => output.log('warning', text)
   if (!isOffline) output.log('info', `Discovering available instances${output.glyphs.ellipsis}`)
   const transfers = await opened.discover({ isOffline, verify, compat, warn: say })
-  const plan = planUpdate(transfers, compat ? 'original' : 'correct')
+  const plan = planUpdate(transfers, compat ? 'original' : 'correct', runningVersion(options))
   if (verb === 'check-new') {
     const version = plan.candidate?.version
     if (options.json !== 'off') print(options, output, { available: version ?? null })

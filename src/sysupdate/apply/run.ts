@@ -30,6 +30,8 @@ export interface Run {
   readonly opened: OpenedUpdates
   readonly component: string | undefined
   readonly behaviour: PlanBehaviour
+  /** The version that is booted, where it is one of those that are updated: nothing of it is deleted. */
+  readonly running: string | undefined
   /** In place of what each transfer says (`--instances-max=`). */
   readonly instancesMax: number | undefined
   readonly isSynced: boolean

@@ -1,7 +1,7 @@
 import { slotTypes } from '../destination.ts'
 import { freePartition, removeBelow, removeTemporary } from '../install/index.ts'
 import type { FoundTransfer } from '../open-updates.ts'
-import { instanceOf } from '../plan.ts'
+import { instanceOf, isFailedVersion } from '../plan.ts'
 import { planVacuum, type Removal } from '../plan-vacuum.ts'
 import type { Run } from './run.ts'
 
@@ -16,19 +16,30 @@ export interface Vacuumed {
 export async function vacuum(run: Run, enabled: readonly FoundTransfer[], acquiring?: string): Promise<Vacuumed> {
   const space = acquiring === undefined ? 0 : 1
   run.tell({ kind: 'info', text: space === 0 ? 'Making room…' : `Making room for ${space} updates…` })
-  const protectVersions = run.behaviour === 'correct' ? enabled.flatMap((one) => one.protectVersions) : undefined
+  const isCorrect = run.behaviour === 'correct'
+  const running = run.running === undefined ? [] : [run.running]
+  const protectVersions = isCorrect ? [...enabled.flatMap((one) => one.protectVersions), ...running] : undefined
+  const failedVersions = isCorrect ? failedOf(enabled, run.running) : []
   const plans = enabled
     .filter((transfer) => acquiring === undefined || !isHeld(transfer, acquiring, run))
-    .map((transfer) => ({ transfer, removals: planOf(run, transfer, { protectVersions, acquiring, space }) }))
+    .map((transfer) => ({
+      transfer,
+      removals: planOf(run, transfer, { protectVersions, failedVersions, acquiring, space }),
+    }))
   const disabled = run.opened.discoverDisabled().map((transfer) => ({
     transfer,
-    removals: planOf(run, transfer, { protectVersions, acquiring: undefined, space }),
+    removals: planOf(run, transfer, { failedVersions, acquiring: undefined, space }),
   }))
   for (const { transfer, removals } of [...plans, ...disabled]) await remove(run, transfer, removals)
   return {
     removed: Math.max(0, ...plans.map(({ removals }) => removals.length)),
     disabledTransfers: disabled.filter(({ removals }) => removals.length > 0).length,
   }
+}
+
+function failedOf(transfers: readonly FoundTransfer[], running: string | undefined): string[] {
+  const instances = transfers.flatMap(({ installed }) => installed)
+  return instances.flatMap((one) => (isFailedVersion(one.fields.version, [one], running) ? [one.fields.version] : []))
 }
 
 /** What is only half there has to come again. */
@@ -41,7 +52,9 @@ function planOf(
   { instancesMax, behaviour }: Run,
   transfer: FoundTransfer,
   request: {
-    readonly protectVersions: readonly string[] | undefined
+    /** In place of its own. */
+    readonly protectVersions?: readonly string[] | undefined
+    readonly failedVersions: readonly string[]
     readonly acquiring: string | undefined
     readonly space: number
   },
