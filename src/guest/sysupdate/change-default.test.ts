@@ -250,6 +250,32 @@ describe.skipIf(toolchain === undefined)('update (needs the tools: ./bootwright 
     }
   })
 
+  it('keeps what it has of a version that is the same still, and puts none together from two releases', async () => {
+    const asked = (name: string) => server.requests.filter(({ path }) => path.endsWith(name)).length
+    const interrupted = async () => {
+      using _ = server.fail(parseServeFault('/u_2.raw status 404'))
+      expect((await sysupdate('update')).exitCode).toBe(1)
+      expect(labels()).toContain('p_2')
+    }
+    await interrupted()
+    const before = asked('p_2.raw')
+    await sysupdate('update')
+    expect(asked('p_2.raw')).toBe(before)
+    expectVersion('2')
+
+    release('4')
+    using rule = server.fail(parseServeFault('/u_4.raw status 404'))
+    expect((await sysupdate('update')).exitCode).toBe(1)
+    rule[Symbol.dispose]()
+    release('4', Buffer.alloc(MIB - 500, 'published anew'))
+    const outcome = await sysupdate('update')
+    expect(outcome, outcome.stderr).toMatchObject({ exitCode: 0 })
+    expect(outcome.stderr).toContain('Removing outdated')
+    expectVersion('4')
+    expect(labels().filter((label) => label === 'p_4')).toHaveLength(1)
+    expect(existsSync(join(root, 'var/lib/systemd/sysupdate/acquired.json'))).toBe(false)
+  })
+
   it('installs offline what is acquired, and nothing that lacks a part', async () => {
     await sysupdate('acquire')
     rmSync(join(root, 'dst/.sysupdate.pending.a_2'))

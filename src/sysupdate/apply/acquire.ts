@@ -2,15 +2,22 @@ import { BootwrightError } from '../../system/index.ts'
 import type { Destination } from '../destination.ts'
 import { type AcquireOptions, acquireDirectory, acquireFile, acquirePartition, type Payload } from '../install/index.ts'
 import type { Instance } from '../types.ts'
+import { contentWord, readAcquired, writeAcquired } from './acquired-record.ts'
 import type { Part, PreparedUpdate } from './prepare.ts'
+import { removeInstance } from './remove-instance.ts'
 import type { Run } from './run.ts'
 
 /** Brings the parts of a version that are missing into place, so that they only have to be activated. */
 export async function acquireParts(run: Run, { set, parts }: PreparedUpdate): Promise<void> {
   run.tell({ kind: 'step', step: 'acquiring-all', version: set.version })
+  let acquired = readAcquired(run, set.version)
   for (const part of parts) {
     if (part.todo !== 'acquire') continue
     run.signal?.throwIfAborted()
+    if (part.replaces !== undefined) {
+      run.tell({ kind: 'removing', reason: 'outdated', path: part.replaces.path, type: part.replaces.type })
+      await removeInstance(part.transfer, part.replaces)
+    }
     run.tell({ kind: 'acquiring', from: part.instance.path, to: shownDestination(part) })
     await acquirePart(part, {
       ...run.retry,
@@ -24,6 +31,8 @@ export async function acquireParts(run: Run, { set, parts }: PreparedUpdate): Pr
         run.tell({ kind: 'progress', version: set.version, index: part.index, count: set.instances.length, ...bytes })
       },
     })
+    acquired = { ...acquired, [part.transfer.id]: contentWord(part.instance) }
+    writeAcquired(run, set.version, acquired)
     run.tell({ kind: 'info', text: `Successfully acquired '${part.instance.path}'.` })
   }
 }

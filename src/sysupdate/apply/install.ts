@@ -1,5 +1,6 @@
 import { installDirectory, installFile, installPartition, PENDING, setCurrentLink } from '../install/index.ts'
 import { partitionPath } from '../instances.ts'
+import { removeAcquired } from './acquired-record.ts'
 import { recordInstalled } from './install-database.ts'
 import type { Part, PreparedUpdate } from './prepare.ts'
 import type { Run } from './run.ts'
@@ -22,6 +23,7 @@ export async function installParts(run: Run, { set, parts }: PreparedUpdate): Pr
     if (transfer.currentSymlink !== undefined) link(run, part, transfer.currentSymlink, path)
     installed.push({ transfer: transfer.id, path })
   }
+  removeAcquired(run)
   run.tell({ kind: 'step', step: 'installed', version: set.version })
   return installed
 }

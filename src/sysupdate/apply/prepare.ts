@@ -4,6 +4,7 @@ import { type Destination, destinationOf } from '../destination.ts'
 import type { FoundTransfer } from '../open-updates.ts'
 import { acquireProblem, instanceOf, type UpdatePlan, type UpdateSet } from '../plan.ts'
 import type { Instance } from '../types.ts'
+import { contentWord, readAcquired } from './acquired-record.ts'
 import type { Run } from './run.ts'
 
 /** One transfer's share of a version, and what is left to do for it. */
@@ -15,6 +16,8 @@ export interface Part {
   readonly instance: Instance
   readonly destination: Destination
   readonly todo: 'acquire' | 'install'
+  /** What waits to be installed, but was acquired from something else. */
+  readonly replaces?: Instance
 }
 
 /** A version, with those of its parts that are not installed yet, in the order of the transfers. */
@@ -51,10 +54,17 @@ export function prepareAcquisition(
   }
   if (problem !== undefined) throw refused(problem)
   tellOrder(run, plan, set)
+  const acquired = readAcquired(run, set.version)
   const parts = found.flatMap((transfer, at): Part[] => {
     const there = instanceOf(transfer.installed, set.version)
     if (there?.state === 'complete') return []
-    if (there?.state === 'pending') return [partOf(run, transfer, at, there, 'install')]
+    if (there?.state === 'pending') {
+      const source = instanceOf(transfer.available, set.version)
+      const isSame =
+        run.behaviour === 'original' || source === undefined || acquired[transfer.id] === contentWord(source)
+      if (isSame) return [partOf(run, transfer, at, there, 'install')]
+      return [{ ...partOf(run, transfer, at, source, 'acquire'), replaces: there }]
+    }
     const instance = there === undefined ? set.instances[at] : instanceOf(transfer.available, set.version)
     if (instance === undefined) throw new BootwrightError('BUG', `${transfer.id} has no source of ${set.version}`)
     return [partOf(run, transfer, at, instance, 'acquire')]

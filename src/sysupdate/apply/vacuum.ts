@@ -1,8 +1,8 @@
-import { slotTypes } from '../destination.ts'
-import { freePartition, removeBelow, removeTemporary } from '../install/index.ts'
+import { removeTemporary } from '../install/index.ts'
 import type { FoundTransfer } from '../open-updates.ts'
 import { instanceOf, isFailedVersion } from '../plan.ts'
 import { planVacuum, type Removal } from '../plan-vacuum.ts'
+import { removeInstance } from './remove-instance.ts'
 import type { Run } from './run.ts'
 
 export interface Vacuumed {
@@ -70,16 +70,12 @@ function planOf(
   )
 }
 
-async function remove(
-  { tell }: Run,
-  { place, target, removesTemporary }: FoundTransfer,
-  removals: readonly Removal[],
-): Promise<void> {
+async function remove({ tell }: Run, transfer: FoundTransfer, removals: readonly Removal[]): Promise<void> {
+  const { place, removesTemporary } = transfer
   if (place.kind === 'files' && removesTemporary) removeTemporary(place.path)
   for (const { instance, reason } of removals) {
-    const { path, type, partitionNumber } = instance
+    const { path, type } = instance
     tell({ kind: 'removing', reason: reason === 'old' || reason === 'disabled' ? reason : `old ${reason}`, path, type })
-    if (place.kind === 'files') removeBelow(place.path, path.slice(place.path.length + 1))
-    else if (partitionNumber !== undefined) await freePartition(place.disk, partitionNumber, slotTypes(target))
+    await removeInstance(transfer, instance)
   }
 }
