@@ -26,6 +26,7 @@ import { tellFailure } from './failure.ts'
 import { notifySubscribers } from './notify-subscribers.ts'
 import { NoTransfersFailure, noTransfers, open, print, runningVersion, type SysupdateContext } from './open.ts'
 import type { SysupdateOptions } from './options.ts'
+import { progressLine } from './progress-line.ts'
 import { bootedVersion, rebootNow } from './reboot.ts'
 import { tellEvent } from './run-text.ts'
 import { statusTeller } from './status.ts'
@@ -227,6 +228,7 @@ function runOf(
 ): Run {
   const { component, definitions, compat, instancesMax, isSynced } = options
   const tellStatus = statusTeller(environment.NOTIFY_SOCKET)
+  const showProgress = output.isTerminal ? progressLine(output.error, () => performance.now()) : undefined
   return {
     opened,
     component,
@@ -240,6 +242,7 @@ function runOf(
     signal,
     retry,
     tell: (event) => {
+      showProgress?.(event)
       tellEvent(event, output)
       tellStatus(event)
     },
