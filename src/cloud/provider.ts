@@ -21,8 +21,6 @@ export interface Provider<I extends Instance = Instance> {
   readonly dhcp: DhcpFacts
   /** The card has the instance's public address itself; others translate it to a private one. */
   readonly hasPublicAddressOnCard?: true
-  /** Addresses of routers that clients know without being told. */
-  readonly routers?: readonly string[]
   /** Request headers, in lower case, whose values are secrets: a transcript keeps only a digest of them. */
   readonly secretHeaders: readonly string[]
   /** A whole instance: deterministic defaults, the caller's wishes, and what follows from both. */
@@ -55,6 +53,8 @@ export interface DhcpFacts {
   readonly options: readonly { readonly code: number; readonly value: string }[]
   /** Addresses that option 121 (RFC 3442) sends to the gateway, besides the default route. */
   readonly hostRoutes: readonly string[]
+  /** The gateway, where it is none of the subnet's. */
+  readonly router?: string
 }
 
 export const PLAIN_DHCP: DhcpFacts = { options: [], hostRoutes: [] }

@@ -30,7 +30,7 @@ describe('scaleway', () => {
     const direct = scalewayInstance({ interfaces: [{ ...nic, publicIpv4: nic.ipv4 }] })
     const conf = (of: typeof instance) => JSON.parse(get('/conf?format=json', {}, of).text)
     expect(conf(instance)).toMatchObject({ private_ip: nic.ipv4, public_ip: { address: '203.0.113.10' } })
-    expect(conf(direct)).toMatchObject({ private_ip: null, public_ip: { address: nic.ipv4 } })
+    expect(conf(direct)).toMatchObject({ private_ip: null, public_ip: { address: nic.ipv4, gateway: '62.210.0.1' } })
   })
 
   it('gives user data to those who send from a port that only root can use', () => {
@@ -39,6 +39,9 @@ describe('scaleway', () => {
       expect(get(path, { peerPort: 1024 }).status, path).toBe(403)
     }
     expect(get('/conf', { peerPort: 1024 }).status).toBe(200)
+    // The next request may come from the same port.
+    expect(get('/user_data/key').headers).toContainEqual(['Connection', 'close'])
+    expect(get('/conf').headers).not.toContainEqual(['Connection', 'close'])
   })
 
   it('lists the keys of user data, or gives what systemd takes for them', () => {

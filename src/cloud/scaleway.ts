@@ -1,12 +1,13 @@
 import { respond } from './answers.ts'
 import type { Instance, Overrides } from './instance.ts'
-import { commonInstance, completeInstance, derivedUuid, ipv4Subnet, type Refuse, UUID } from './instance-parts.ts'
+import { commonInstance, completeInstance, derivedUuid, type Refuse, UUID } from './instance-parts.ts'
 import { isObject, type Json, type JsonObject, members, scalarText } from './json.ts'
 import { decodePath, decodeQuery } from './path.ts'
 import { type MetadataRequest, type MetadataResponse, PLAIN_DHCP, type Provider, type Setting } from './provider.ts'
 
 const IPV4 = '169.254.42.42'
 const IPV6 = 'fd00:42::42'
+const ROUTER = '62.210.0.1'
 const TEXT = 'text/plain; charset=utf-8'
 const JSON_TYPE = 'application/json'
 /** Only root can send from a port below. */
@@ -38,10 +39,9 @@ export const scaleway = {
   },
   endpoints: [{ name: 'metadata', ipv4: IPV4, ipv6: IPV6, port: 80 }],
   dnsNames: [],
-  dhcp: PLAIN_DHCP,
+  // cloud-init sends what is for the metadata service there without being told.
+  dhcp: { ...PLAIN_DHCP, router: ROUTER },
   hasPublicAddressOnCard: true,
-  // cloud-init sends what is for the metadata service there.
-  routers: ['62.210.0.1'],
   secretHeaders: [],
   instance: scalewayInstance,
   smbios: ({ id, type }: ScalewayInstance) => ({
@@ -111,11 +111,11 @@ function answer(
         : respond(200, TEXT, shellLines(conf(instance)))
     case 'user_data':
       if (request.peer.port >= PRIVILEGED_PORTS) return failure(403, 'permissions_denied')
-      return userData(request, instance, key, hasHwdbPaths)
+      return last(userData(request, instance, key, hasHwdbPaths))
     case 'vendor_data': {
       if (!isRead) return failure(405, 'method_not_allowed')
       const isThere = key === 'cloud-init' && instance.vendorData !== undefined
-      return isThere ? respond(200, TEXT, instance.vendorData ?? '') : failure(404, 'unknown_resource')
+      return last(isThere ? respond(200, TEXT, instance.vendorData ?? '') : failure(404, 'unknown_resource'))
     }
     case 'state':
       return key === undefined ? takeState(request, instance) : failure(404, 'unknown_resource')
@@ -170,7 +170,6 @@ function takeState(request: MetadataRequest, instance: ScalewayInstance): Metada
 
 function conf(instance: ScalewayInstance): JsonObject {
   const [nic] = instance.interfaces
-  const { gateway } = ipv4Subnet(nic.ipv4Subnet)
   const publicIp = (address: string, family: string, netmask: string, via: string): Json => ({
     id: derivedUuid(`scaleway ip ${address}`),
     address,
@@ -181,7 +180,7 @@ function conf(instance: ScalewayInstance): JsonObject {
     provisioning_mode: family === 'inet' ? 'dhcp' : 'slaac',
   })
   const ips = [
-    ...(nic.publicIpv4 === undefined ? [] : [publicIp(nic.publicIpv4, 'inet', '32', gateway)]),
+    ...(nic.publicIpv4 === undefined ? [] : [publicIp(nic.publicIpv4, 'inet', '32', ROUTER)]),
     ...nic.ipv6.map((address) => publicIp(address, 'inet6', nic.ipv6Subnet?.split('/')[1] ?? '64', 'fe80::1')),
   ]
   return {
@@ -238,6 +237,11 @@ function shellLines(document: JsonObject): string {
 
 function own(record: Readonly<Record<string, string>>, key: string): string | undefined {
   return Object.hasOwn(record, key) ? record[key] : undefined
+}
+
+/** Ends the connection: clients send their next request from the same port. */
+function last(answer: MetadataResponse<ScalewayInstance>): MetadataResponse<ScalewayInstance> {
+  return { ...answer, headers: [...answer.headers, ['Connection', 'close']] }
 }
 
 function nothing(next: ScalewayInstance): MetadataResponse<ScalewayInstance> {

@@ -33,6 +33,8 @@ export interface NetworkOptions {
     readonly options: readonly { readonly code: number; readonly value: string }[]
     /** IPv4 addresses that get a route of their own to the gateway (RFC 3442). */
     readonly hostRoutes: readonly string[]
+    /** The gateway, where it is not the bridge's own address: one more of the bridge. */
+    readonly router?: string
   }
   /** What DHCP hands out to a card besides the rest of the pool. */
   readonly hosts: readonly NetworkHost[]
@@ -71,7 +73,7 @@ export class PrivateNetwork implements AsyncDisposable {
       `link add ${BRIDGE} address ${BRIDGE_MAC} type bridge stp_state 0 forward_delay 0`,
       `address add ${IPV4_PREFIX}.1/24 dev ${BRIDGE}`,
       `address add ${IPV6_PREFIX}::1/64 dev ${BRIDGE} nodad`,
-      ...options.addresses.map((address) =>
+      ...[...options.addresses, ...(options.dhcp?.router === undefined ? [] : [options.dhcp.router])].map((address) =>
         address.includes(':')
           ? `address add ${address}/${isLinkLocal(address) ? 64 : 128} dev ${BRIDGE} nodad`
           : `address add ${address}/32 dev ${BRIDGE}`,
@@ -157,10 +159,12 @@ function dnsmasqArguments(options: NetworkOptions): string[] {
 }
 
 /** A client that gets routes with option 121 leaves the gateway of option 3 alone (RFC 3442), so the default is among them. */
-function dhcpOptions({ options, hostRoutes }: NonNullable<NetworkOptions['dhcp']> = { options: [], hostRoutes: [] }) {
-  const gateway = `${IPV4_PREFIX}.1`
+function dhcpOptions(dhcp: NonNullable<NetworkOptions['dhcp']> = { options: [], hostRoutes: [] }) {
+  const { options, hostRoutes, router } = dhcp
+  const gateway = router ?? `${IPV4_PREFIX}.1`
   const routes = [...hostRoutes.map((address) => `${address}/32`), '0.0.0.0/0'].map((to) => `${to},${gateway}`)
   return [
+    ...(router === undefined ? [] : [`--dhcp-option=option:router,${router}`]),
     ...(hostRoutes.length > 0 ? [`--dhcp-option=option:classless-static-route,${routes.join(',')}`] : []),
     ...options.map(({ code, value }) => `--dhcp-option-force=${code},${value}`),
   ]

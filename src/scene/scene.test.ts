@@ -68,7 +68,7 @@ describe.skipIf(toolchain === undefined || !canOpen)('openScene() (needs namespa
     return `${stdout}${stderr}`.trim()
   }
 
-  it('has the routers that clients of the cloud know without being told', async () => {
+  it('has the gateway of a cloud that knows another than the subnet has', async () => {
     const provider = cloudNamed('scaleway')
     const cloud = { provider, instance: instanceIn(provider, MAC) }
     await using scene = await openScene({ toolchain, directory, cloud, macAddress: MAC })

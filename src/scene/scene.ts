@@ -44,7 +44,7 @@ export interface SceneOptions {
 
 export async function openScene(options: SceneOptions): Promise<Scene> {
   const { provider, instance } = options.cloud ?? {}
-  const addresses = [...addressesOf(provider?.endpoints), ...(provider?.routers ?? [])]
+  const addresses = addressesOf(provider?.endpoints)
   await using scope = new AsyncDisposableStack()
   const network = scope.use(
     await PrivateNetwork.open(options.toolchain, {
