@@ -49,6 +49,16 @@ describe('serveMetadata()', () => {
     expect(await (await imds.fetch('/latest/meta-data/spot/termination-time')).text()).toBe('2026-05-05T06:07:08Z')
   })
 
+  it('signs with other keys once they are rotated', async () => {
+    await using imds = await start()
+    const signature = async (): Promise<string> =>
+      (await imds.fetch('/latest/dynamic/instance-identity/signature')).text()
+    const before = await signature()
+    expect(await signature()).toBe(before)
+    imds.service.signer.rotate()
+    expect(await signature()).not.toBe(before)
+  })
+
   it('takes a whole URL as target, and HTTP/1.0', async () => {
     await using imds = await start()
     const text = await imds.raw(`GET http://169.254.169.254${HOSTNAME} HTTP/1.0\r\n\r\n`)

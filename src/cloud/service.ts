@@ -30,6 +30,8 @@ export interface MetadataService extends AsyncDisposable {
   readonly transcript: Transcript
   /** Faults can be added and taken away while it runs. */
   readonly faults: FaultPlan
+  /** Who signs its documents; its keys can be rotated. */
+  readonly signer: Signer
 }
 
 /**
@@ -68,6 +70,7 @@ class Service<I extends Instance> implements MetadataService {
   addresses: readonly Peer[] = []
   readonly transcript = new Transcript()
   readonly faults: FaultPlan
+  readonly signer: Signer
   readonly #provider: Provider<I>
   readonly #live: LiveInstance<I>
   readonly #clock: () => number
@@ -86,7 +89,8 @@ class Service<I extends Instance> implements MetadataService {
     this.#live = live
     this.#clock = options.clock ?? Date.now
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
-    this.#setting = { signer: options.signer ?? makeSigner(), hasHwdbPaths: options.hasHwdbPaths ?? false }
+    this.signer = options.signer ?? makeSigner()
+    this.#setting = { signer: this.signer, hasHwdbPaths: options.hasHwdbPaths ?? false }
     this.faults = new FaultPlan(options.faults)
     this.#connections = new Connections(this.#limits, (socket) => {
       this.#timedOut.add(socket)

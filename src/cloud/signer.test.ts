@@ -30,6 +30,19 @@ describe('makeSigner()', () => {
     expect(signer.identity('a')).toBe(signer.identity('a'))
     expect(signer.identity('a').certificate).not.toEqual(signer.identity('b').certificate)
   })
+
+  it('rotates the keys of identities, and stays the same authority', () => {
+    const rotated = makeSigner(makeAuthorityKeys())
+    const { authority } = rotated
+    const token = () => signJwt(rotated.identity('a'), { aud: 'x' })
+    const [before, old] = [token(), rotated.identity('a')]
+    rotated.rotate()
+    expect(rotated.authority).toBe(authority)
+    const fresh = new X509Certificate(rotated.identity('a').certificate)
+    expect(fresh.verify(new X509Certificate(authority.certificate).publicKey)).toBe(true)
+    expect(fresh.checkPrivateKey(old.privateKey)).toBe(false)
+    expect(token().split('.')[0]).not.toBe(before.split('.')[0])
+  })
 })
 
 it('signJwt() signs header and claims', () => {

@@ -18,6 +18,8 @@ export interface Signer {
   readonly authority: Identity
   /** The identity of a name, always the same one; `dsa` for the oldest documents of EC2. */
   identity(commonName: string, kind?: KeyKind): Identity
+  /** All identities get other keys from now on, certified by the same authority, as clouds do from time to time. */
+  rotate(): void
 }
 
 /** What a signer is made of, so that it can be kept. */
@@ -35,13 +37,19 @@ const NOT_AFTER_MS = NOT_BEFORE_MS + 100 * 365 * DAY_MS
 
 /** New keys, which no other authority has. */
 export function makeAuthorityKeys(): AuthorityKeys {
-  const rsa = (): KeyObject => generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
-  const privateKey = rsa()
+  const privateKey = rsaKey()
   return {
     authority: { privateKey, certificate: certificateOf(AUTHORITY, privateKey, undefined) },
-    rsa: rsa(),
-    dsa: generateKeyPairSync('dsa', { modulusLength: 1024, divisorLength: 160 }).privateKey,
+    ...identityKeys(),
   }
+}
+
+function identityKeys(): Pick<AuthorityKeys, KeyKind> {
+  return { rsa: rsaKey(), dsa: generateKeyPairSync('dsa', { modulusLength: 1024, divisorLength: 160 }).privateKey }
+}
+
+function rsaKey(): KeyObject {
+  return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
 }
 
 /** Makes keys only when something is to be signed, unless it is given some. */
@@ -66,6 +74,10 @@ export function makeSigner(keys?: AuthorityKeys): Signer {
         identities.set(name, identity)
       }
       return identity
+    },
+    rotate() {
+      kept = { ...use(), ...identityKeys() }
+      identities.clear()
     },
   }
 }
