@@ -10,10 +10,10 @@
  */
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import { build } from '../src/image/index.ts'
 import { run } from '../src/system/index.ts'
 import { Cache, cacheDirectory, removeTree, setUp } from '../src/toolchain/index.ts'
+import { holdMemory } from './support/held-memory.ts'
 import { median, report, rounds } from './support/rounds.ts'
 
 const CHECKOUT = resolve(import.meta.dirname, '..')
@@ -54,14 +54,6 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   return (performance.now() - begun) / 1000
 }
 
-/**
- * Lets the host have its memory back. Whoever builds right after another build is given pages that are still there, and
- * needs up to a third less time in the kernel than one who has to ask the host of this machine for them.
- */
-function settled(): Promise<void> {
-  return setTimeout(20_000)
-}
-
 /** mkosi on its own: makes the image anew, from its cached trees where it has some. */
 function bare(): Promise<unknown> {
   const directory = join(WORK, 'bare')
@@ -78,6 +70,7 @@ function bare(): Promise<unknown> {
   )
 }
 
+await using _held = await holdMemory()
 await mkdir(join(WORK, 'bare'), { recursive: true })
 await mkdir(BARE_CACHE, { recursive: true })
 const own = new Cache()
@@ -85,13 +78,11 @@ const own = new Cache()
 const forgetBare = async () => {
   await removeTree(BARE_CACHE)
   await mkdir(BARE_CACHE)
-  await settled()
 }
 const forget = async () => {
   for (const entry of await readdir(own.path('images'))) {
     if (entry.startsWith(`${IMAGE}-`)) await removeTree(own.path('images', entry))
   }
-  await settled()
 }
 // The packages are there before the clock runs.
 await build(IMAGE, { ...options, force: true })
@@ -102,14 +93,14 @@ const whole = await rounds(count, [
 ])
 // The same calls of mkosi in half the time: these can be repeated until what they differ by shows.
 const again = await rounds(count * 2, [
-  { name: 'bare mkosi, rebuild', prepare: settled, run: () => timed(bare) },
-  { name: 'bootwright, rebuild', prepare: settled, run: () => clocked('bootwright, rebuild') },
+  { name: 'bare mkosi, rebuild', run: () => timed(bare) },
+  { name: 'bootwright, rebuild', run: () => clocked('bootwright, rebuild') },
   {
     name: 'bootwright, no change',
     prepare: () => build(IMAGE, { ...options, outDirectory: join(CHECKOUT, 'out') }),
     run: () => timed(() => run({ argv: [join(CHECKOUT, 'bootwright'), 'build', IMAGE] })),
   },
-  { name: 'bare mkosi, rebuild, once more', prepare: settled, run: () => timed(bare) },
+  { name: 'bare mkosi, rebuild, once more', run: () => timed(bare) },
 ])
 const rows = [...whole, ...again]
 for (const [name, seconds] of inner) {

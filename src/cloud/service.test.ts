@@ -49,6 +49,17 @@ describe('serveMetadata()', () => {
     expect(await (await imds.fetch('/latest/meta-data/spot/termination-time')).text()).toBe('2026-05-05T06:07:08Z')
   })
 
+  it('names who asked, where that is known', async () => {
+    await using imds = await start()
+    const asker = { pid: 7, name: 'curl', unit: 'a.service' }
+    await imds.fetch(HOSTNAME)
+    imds.service.whoAsks = async ({ address }) => (address === '127.0.0.1' ? asker : undefined)
+    await imds.fetch(HOSTNAME)
+    imds.service.whoAsks = () => Promise.reject(new Error('gone'))
+    expect((await imds.fetch(HOSTNAME)).status).toBe(200)
+    expect(imds.service.transcript.exchanges.map(({ process }) => process)).toEqual([undefined, asker, undefined])
+  })
+
   it('signs with other keys once they are rotated', async () => {
     await using imds = await start()
     const signature = async (): Promise<string> =>

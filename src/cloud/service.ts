@@ -10,7 +10,7 @@ import type { MetadataRequest, MetadataResponse, Peer, Provider, Setting } from 
 import { addressOf, type Origin, originOf, readBody, toRequest } from './request.ts'
 import { type Sent, send } from './send.ts'
 import { makeSigner, type Signer } from './signer.ts'
-import { type Exchange, shortDigest, Transcript, withoutSecrets } from './transcript.ts'
+import { type AskingProcess, type Exchange, shortDigest, Transcript, withoutSecrets } from './transcript.ts'
 
 export interface ServiceOptions {
   /** Milliseconds since 1970; the system's clock when absent. */
@@ -32,6 +32,8 @@ export interface MetadataService extends AsyncDisposable {
   readonly faults: FaultPlan
   /** Who signs its documents; its keys can be rotated. */
   readonly signer: Signer
+  /** Asked for each request before it is answered, for the transcript: once the answer is there, the asker may be gone. */
+  whoAsks: ((peer: Peer) => Promise<AskingProcess | undefined>) | undefined
 }
 
 /**
@@ -71,6 +73,7 @@ class Service<I extends Instance> implements MetadataService {
   readonly transcript = new Transcript()
   readonly faults: FaultPlan
   readonly signer: Signer
+  whoAsks: MetadataService['whoAsks']
   readonly #provider: Provider<I>
   readonly #live: LiveInstance<I>
   readonly #clock: () => number
@@ -82,6 +85,7 @@ class Service<I extends Instance> implements MetadataService {
   readonly #origins = new WeakMap<Socket, Origin>()
   readonly #timedOut = new WeakSet<Socket>()
   readonly #inFlight = new Set<Promise<void>>()
+  readonly #askers = new WeakMap<IncomingMessage, AskingProcess>()
   readonly #ending = new AbortController()
 
   constructor(provider: Provider<I>, live: LiveInstance<I>, options: ServiceOptions) {
@@ -146,6 +150,8 @@ class Service<I extends Instance> implements MetadataService {
     try {
       const body = await readBody(message, this.#limits.maxBodyBytes)
       this.#connections.requestComplete(socket)
+      const asker = await this.whoAsks?.(this.#origin(socket).peer).catch(() => undefined)
+      if (asker !== undefined) this.#askers.set(message, asker)
       response.once('close', () => this.#connections.answerOver(socket))
       const request = toRequest(message, body ?? new Uint8Array(), this.#origin(socket), arrivedAtMs)
       if (body === undefined) {
@@ -231,10 +237,12 @@ class Service<I extends Instance> implements MetadataService {
     faults: readonly Fault[],
     ending: Pick<Exchange, 'outcome' | 'reason' | 'hopLimit'>,
   ): void {
+    const process = this.#askers.get(message)
     this.transcript.record({
       atMs: request.arrivedAtMs,
       peer: request.peer,
       local: request.local,
+      ...(process === undefined ? {} : { process }),
       endpoint: request.endpoint,
       method: request.method,
       target: message.url ?? '',

@@ -16,6 +16,15 @@ export type Outcome =
   | 'abandoned'
   | 'failed'
 
+/** Who sent a request. */
+export interface AskingProcess {
+  readonly pid: number
+  /** As the kernel has it: at most 15 bytes. */
+  readonly name: string
+  /** The service or scope that it belongs to. */
+  readonly unit?: string
+}
+
 /** One request and what was answered. Fields that were never received are empty. */
 export interface Exchange {
   /** Counts from 1 in the order of answers. */
@@ -25,6 +34,8 @@ export interface Exchange {
   readonly peer: Peer
   /** The address that it was sent to. */
   readonly local: Peer
+  /** Who in the guest sent it, where that is known. */
+  readonly process?: AskingProcess
   readonly endpoint: string
   readonly method: string
   /** Path and query as on the wire. */

@@ -99,6 +99,11 @@ export class RunningMachine implements Guest, AsyncDisposable {
     return this.#failure.error
   }
 
+  /** Whether a command would be run in the guest now, without waiting for it to boot. */
+  get isAnswering(): boolean {
+    return this.#channel?.isOpen === true
+  }
+
   /**
    * Resolves when systemd has finished booting, with its state (`running`, `degraded`, …). Rejects as soon as the machine
    * cannot get there any more (panic, emergency mode, refusal by the firmware), and with `BOOT_STALLED` when nothing has

@@ -1,3 +1,4 @@
+export { askingProcess } from './asking-process.ts'
 export { calibrate } from './calibration.ts'
 export { cloudAuthorityPath, cloudSigner } from './cloud-authority.ts'
 export * from './guest-reads.ts'

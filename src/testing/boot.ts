@@ -11,7 +11,7 @@ import {
   machine,
   type RunningMachine,
 } from '../machine/index.ts'
-import { openScene, type SceneOptions, withRevoked } from '../scene/index.ts'
+import { askingProcess, openScene, type SceneOptions, withRevoked } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { BootOptions, ForkChoice } from './boot-options.ts'
 import type { CallLog } from './call-log.ts'
@@ -213,6 +213,7 @@ async function surround(
       scene.cloud === undefined ? undefined : userDataForSystemd(scene.cloud.provider, scene.cloud.instance.current),
     place: { toolchain, network: scene.network, stateParent: workbench.stateParent, name: context.name },
     adopt(running, parts, isAnswering) {
+      if (scene.cloud !== undefined) scene.cloud.service.whoAsks = askingProcess(running)
       const record = new MachineRecord(
         running,
         {

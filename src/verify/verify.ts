@@ -4,7 +4,7 @@ import type { FaultRule } from '../cloud/index.ts'
 import { type Firmware, type MachineImage, type MachineSpec, machine, type RunningMachine } from '../machine/index.ts'
 import type { CheckReport, RunReport, SkippedCheck, StepReport } from '../report/index.ts'
 import { junitXml, REPORT_SCHEMA, summarize } from '../report/index.ts'
-import { calibrate, openScene } from '../scene/index.ts'
+import { askingProcess, calibrate, openScene } from '../scene/index.ts'
 import { BootwrightError } from '../system/index.ts'
 import type { Cache, Toolchain } from '../toolchain/index.ts'
 import { answered, SILENT_MS } from './answered.ts'
@@ -106,6 +106,7 @@ export async function verify(options: VerifyOptions): Promise<RunReport> {
   const stopped = machine(spec, context)
   {
     await using running = await step('power on', () => stopped.start({ signal: options.signal }))
+    if (cloud !== undefined) cloud.service.whoAsks = askingProcess(running)
     measured = cloud === undefined ? running.measured : [...running.measured, USER_DATA]
     try {
       const boot = await step('boot', () => bootCheck(running, prediction.refusal, options, progress))
