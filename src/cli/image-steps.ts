@@ -1,4 +1,5 @@
 import { readdir, rm } from 'node:fs/promises'
+import { guestTrees } from '../guest/index.ts'
 import { type BuiltImage, build, listImages } from '../image/index.ts'
 import type { Firmware } from '../machine/index.ts'
 import { unknownName } from '../system/index.ts'
@@ -47,6 +48,7 @@ export async function buildImage(
     cache,
     signal,
     snapshot: options.snapshot,
+    treeMakers: guestTrees(cache, signal),
     onProgress: (step, line) => progress.update(`${name}: ${step}`, line),
     ...(options.force === undefined ? {} : { force: options.force }),
     ...(options.version === undefined ? {} : { version: options.version }),

@@ -1,3 +1,4 @@
+export { guestTrees } from './extra-tree/guest-trees.ts'
 export { writeDebianPackage, writeSystemExtension } from './extra-tree/package.ts'
 export { writeExtraTree } from './extra-tree/write.ts'
 export { guestToolsProgram } from './program.ts'

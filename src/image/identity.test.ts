@@ -20,6 +20,7 @@ const toolchain: Toolchain = {
 
 const summary: Summary = {
   output: 'small',
+  release: 'forky',
   format: 'disk',
   imageVersion: undefined,
   canHaveUki: true,

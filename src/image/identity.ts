@@ -6,6 +6,7 @@ import type { Toolchain } from '../toolchain/index.ts'
 import type { ImageDefinition } from './definition.ts'
 import { includesOf } from './includes.ts'
 import { hashTree, type TreeHash } from './input-tree.ts'
+import type { MadeTree } from './made-trees.ts'
 import type { Summary, SummarySource } from './summary.ts'
 
 /** One input of a build, for `build.json`. The names are the same in every checkout. */
@@ -58,6 +59,7 @@ export interface IdentityOptions {
   readonly version: string
   /** The time that Debian's archive is pinned to. */
   readonly snapshot: string | undefined
+  readonly madeTrees?: readonly MadeTree[]
   readonly env?: Readonly<Record<string, string | undefined>>
 }
 
@@ -69,11 +71,13 @@ export function buildIdentity(
   toolchain: Toolchain,
   options: IdentityOptions,
 ): BuildIdentity {
-  const { env = process.env } = options
+  const { env = process.env, madeTrees = [] } = options
   const outside = summary.sources
     .filter((source) => isOutside(source, definition, toolchain))
     .map((source) => hashOutside(source, definition))
   const trees = [...configuration.trees, ...outside]
+  // Not there where there are none: identities of older builds hold.
+  const made = madeTrees.length === 0 ? [] : [madeTrees.map(({ name, identity }) => [name, identity])]
   const environment = ['SOURCE_DATE_EPOCH', ...summary.passEnvironment].map((name) => [name, env[name] ?? null])
   const facts = [
     RECIPE,
@@ -84,9 +88,12 @@ export function buildIdentity(
     environment,
   ]
   return {
-    identity: digest([facts, options.version, trees.map(({ name, digest: all }) => [name, all])]),
+    identity: digest([facts, options.version, trees.map(({ name, digest: all }) => [name, all]), ...made]),
     baseIdentity: digest([facts, trees.map(({ name, earlyDigest }) => [name, earlyDigest])]),
-    inputs: trees.map(({ name, digest: all }) => ({ name, sha256: all })),
+    inputs: [
+      ...trees.map(({ name, digest: all }) => ({ name, sha256: all })),
+      ...madeTrees.map(({ name, identity }) => ({ name, sha256: identity })),
+    ],
   }
 }
 

@@ -28,7 +28,14 @@ export async function makeImage(
   }
   await buildWithMkosi(
     toolchain,
-    { ...directories, definitionDirectory: plan.definition.directory, version: plan.version, output: plan.output },
+    {
+      ...directories,
+      definitionDirectory: plan.definition.directory,
+      sandboxTree: plan.sandboxTree,
+      extraTrees: plan.madeTrees.map(({ path }) => path),
+      version: plan.version,
+      output: plan.output,
+    },
     { signal, onLine: onProgress === undefined ? undefined : (line) => onProgress('build', line) },
   )
   // mkosi may have read one file before and another after the change.

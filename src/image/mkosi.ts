@@ -9,6 +9,10 @@ import { parseSummary, type Summary } from './summary.ts'
 export interface MkosiBuild {
   /** `images/<name>`. */
   readonly definitionDirectory: string
+  /** Goes before what the toolchain has for the same place. */
+  readonly sandboxTree?: string | undefined
+  /** More files for the image. */
+  readonly extraTrees?: readonly string[]
   readonly version: string
   /** What the names of the output files begin with. */
   readonly output: string
@@ -33,6 +37,7 @@ export async function buildWithMkosi(
   const { incremental } = build
   const args = [
     ...definitionArguments(build.definitionDirectory, build.version),
+    ...treeArguments(build),
     `--output=${build.output}`,
     `--output-directory=${build.outputDirectory}`,
     `--workspace-directory=${build.workspaceDirectory}`,
@@ -83,10 +88,18 @@ function definitionArguments(directory: string, version: string | undefined): st
   return [`--directory=${directory}`, ...(version === undefined ? [] : [`--image-version=${version}`])]
 }
 
+function treeArguments({ sandboxTree, extraTrees = [] }: MkosiBuild): string[] {
+  return [
+    ...(sandboxTree === undefined ? [] : [`--sandbox-tree=${sandboxTree}`]),
+    ...extraTrees.map((tree) => `--extra-tree=${tree}`),
+  ]
+}
+
 /** The same build for a person to start by hand, as often as needed, away from the checkout and our cache. */
 function repeatable(toolchain: Toolchain, build: MkosiBuild): Command {
   return toolchain.mkosi([
     ...definitionArguments(build.definitionDirectory, build.version),
+    ...treeArguments(build),
     `--output=${build.output}`,
     `--output-directory=${join(tmpdir(), build.output)}`,
     '--force',

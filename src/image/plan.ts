@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import { BootwrightError } from '../system/index.ts'
-import type { Cache, Toolchain } from '../toolchain/index.ts'
+import { type Cache, releaseSandboxTree, TOOLS_RELEASE, type Toolchain } from '../toolchain/index.ts'
 import { findDefinition, type ImageDefinition } from './definition.ts'
 import { type BuildIdentity, buildIdentity, type Configuration, readConfiguration } from './identity.ts'
+import { type MadeTree, makeTrees, type TreeMakers } from './made-trees.ts'
 import { readSummary } from './mkosi.ts'
 import { UKI_HINT } from './outputs.ts'
 import { findUnknownSection } from './sections.ts'
@@ -23,6 +24,8 @@ export interface ImageOptions {
   readonly version?: string | undefined
   /** The time that set-up pinned Debian's archive to, `YYYYMMDDTHHMMSSZ`. */
   readonly snapshot?: string | undefined
+  /** Who makes the files that some definitions ask us for. */
+  readonly treeMakers?: TreeMakers | undefined
   readonly signal?: AbortSignal | undefined
   /** Called when there is work to do, with each line that mkosi prints; never when nothing has changed. */
   readonly onProgress?: ((step: BuildStep, line: string) => void) | undefined
@@ -37,10 +40,14 @@ export interface BuildPlan extends BuildIdentity {
   readonly output: string
   /** Where the result goes. */
   readonly directory: string
+  /** Package sources of the image's release, where that is another than the tools are from. */
+  readonly sandboxTree: string | undefined
+  /** Files for the image that this program has made. */
+  readonly madeTrees: readonly MadeTree[]
 }
 
 /** Raised when `Summary` changes: older ones may still be remembered. */
-const SUMMARY_SHAPE = 2
+const SUMMARY_SHAPE = 3
 
 /** Finds out what is to be built. Asks mkosi only when the configuration has changed since the last time. */
 export async function planBuild(name: string, options: ImageOptions): Promise<BuildPlan> {
@@ -49,6 +56,7 @@ export async function planBuild(name: string, options: ImageOptions): Promise<Bu
   const configuration = readConfiguration(definition)
   const summary = await currentSummary(definition, configuration, options)
   checkBootable(definition, summary)
+  const madeTrees = await makeTrees(definition.directory, options.treeMakers)
   const version = options.version ?? summary.imageVersion ?? '1'
   checkVersion(version)
   return {
@@ -57,8 +65,18 @@ export async function planBuild(name: string, options: ImageOptions): Promise<Bu
     version,
     output: `${name}_${version}`,
     directory: resolve(options.outDirectory, name, version),
-    ...buildIdentity(definition, configuration, summary, options.toolchain, { version, snapshot: options.snapshot }),
+    sandboxTree: await sourcesOf(summary, options),
+    madeTrees,
+    ...buildIdentity(definition, configuration, summary, options.toolchain, {
+      version,
+      snapshot: options.snapshot,
+      madeTrees,
+    }),
   }
+}
+
+async function sourcesOf({ release }: Summary, { toolchain, cache }: ImageOptions): Promise<string | undefined> {
+  return release === TOOLS_RELEASE ? undefined : releaseSandboxTree(cache, toolchain.sandboxTree, release)
 }
 
 /** mkosi needs half a second for its summary, which is more than everything else that finds nothing to do. */

@@ -1,10 +1,18 @@
 import { describe, expect, it } from 'vitest'
 import { parseSummary } from './summary.ts'
 
-const initrd = { Image: 'initrd', Output: 'initrd', Format: 'cpio', SplitArtifacts: [], PassEnvironment: ['B'] }
+const initrd = {
+  Image: 'initrd',
+  Output: 'initrd',
+  Release: 'forky',
+  Format: 'cpio',
+  SplitArtifacts: [],
+  PassEnvironment: ['B'],
+}
 const main = {
   Image: 'main',
   Output: 'cloud_2',
+  Release: 'trixie',
   Format: 'disk',
   ImageVersion: '2',
   SplitArtifacts: ['uki', 'kernel'],
@@ -21,6 +29,7 @@ describe('parseSummary()', () => {
     const also = { ...initrd, PrepareScripts: ['/a/mkosi.finalize'] }
     expect(parseSummary(text(also, main))).toEqual({
       output: 'cloud_2',
+      release: 'trixie',
       format: 'disk',
       imageVersion: '2',
       canHaveUki: true,

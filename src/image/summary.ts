@@ -4,6 +4,8 @@ import { BootwrightError } from '../system/index.ts'
 export interface Summary {
   /** `Output=`: what the names of all output files begin with. */
   readonly output: string
+  /** `Release=` of the distribution. */
+  readonly release: string
   /** `Format=`: `disk`, `none`, `directory`, … */
   readonly format: string
   /** `ImageVersion=`. */
@@ -72,6 +74,7 @@ export function parseSummary(text: string): Summary {
   }
   return {
     output: string(main, 'Output'),
+    release: string(main, 'Release'),
     format: string(main, 'Format'),
     imageVersion: main.ImageVersion == null ? undefined : string(main, 'ImageVersion'),
     canHaveUki:

@@ -6,7 +6,8 @@ const PATIENCE_MS = 500
 
 /**
  * Finds the process that has the socket with a local port: its number and name, and on the next line its control group.
- * Prints nothing where there is none, as for a socket of another network namespace.
+ * Prints nothing where there is none, as for a socket of another network namespace. `-n`, as the names of users would be
+ * asked of services.
  */
 const SCRIPT = `
 while read -r _ local _ _ _ _ _ _ _ inode _; do
@@ -15,7 +16,7 @@ done <<TABLES
 $(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null)
 TABLES
 [ -n "$socket" ] || exit 0
-ls -l /proc/[0-9]*/fd 2>/dev/null | while read -r line; do
+ls -ln /proc/[0-9]*/fd 2>/dev/null | while read -r line; do
   case $line in
   /proc/*) here=\${line%/fd:} ;;
   *"socket:[$socket]")

@@ -11,7 +11,7 @@ export type Predictor = (running: RunningMachine) => Promise<readonly PredictedE
 export interface PredictorParts {
   /** The machine as its firmware was started: a fork may have become somebody else since. */
   readonly spec: MachineSpec
-  readonly image: Pick<BuiltImage, 'manifestPath'>
+  readonly image: Pick<BuiltImage, 'manifestPath' | 'ukiPath'>
   readonly place: MachineContext
   readonly cache: Cache
   /** What its cloud has for the instance now. */

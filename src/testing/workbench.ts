@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises'
+import { guestTrees } from '../guest/index.ts'
 import { type BuiltImage, build } from '../image/index.ts'
 import { type Firmware, reapStateDirectories } from '../machine/index.ts'
 import { signedImage } from '../scene/index.ts'
@@ -38,7 +39,13 @@ export class Workbench {
     await checkImage(project, name)
     const { imagesDirectory, outDirectory } = project
     return this.#once(`image ${name}`, async () => {
-      return build(name, { toolchain: await this.tools(), imagesDirectory, outDirectory, cache })
+      return build(name, {
+        toolchain: await this.tools(),
+        imagesDirectory,
+        outDirectory,
+        cache,
+        treeMakers: guestTrees(cache),
+      })
     })
   }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Cache } from './cache.ts'
 import type { PackageSources } from './package-sources.ts'
@@ -27,6 +27,19 @@ export async function sandboxTree(cache: Cache, sources: PackageSources): Promis
   for (const [path, content] of files) hash.update(path).update('\0').update(content).update('\0')
   return cache.entry('sources', hash.digest('hex').slice(0, 16), async (directory) => {
     await writeFiles(directory, files)
+  })
+}
+
+/** What has the same sources for another release of Debian, to be given to mkosi beside the sandbox tree; undefined without one. */
+export async function releaseSandboxTree(
+  cache: Cache,
+  sandboxTree: string | undefined,
+  release: string,
+): Promise<string | undefined> {
+  if (sandboxTree === undefined) return undefined
+  return cache.entry('sources', `${basename(sandboxTree)}-${release}`, async (directory) => {
+    const sources = await readFile(join(sandboxTree, SOURCES_FILE), 'utf8')
+    await writeFiles(directory, new Map([[SOURCES_FILE, sources.replace(/^Suites: .*$/m, `Suites: ${release}`)]]))
   })
 }
 

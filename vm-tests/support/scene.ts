@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path'
+import { guestTrees } from '../../src/guest/index.ts'
 import { type BuiltImage, build } from '../../src/image/index.ts'
 import { firmwareNamed, type MachineSpec } from '../../src/machine/index.ts'
 import type { CheckReport, RunReport } from '../../src/report/index.ts'
@@ -32,6 +33,7 @@ export async function builtImage(name: string, version?: string): Promise<BuiltI
     imagesDirectory: join(CHECKOUT, 'images'),
     outDirectory: OUT,
     cache: new Cache(),
+    treeMakers: guestTrees(new Cache()),
   })
 }
 

@@ -65,7 +65,8 @@ export const UNITS: Readonly<Record<string, string>> = {
     Service: [
       'Type=oneshot',
       'RemainAfterExit=yes',
-      'ExecStart=/usr/lib/systemd/systemd-imdsd --setup-network',
+      // systemd's own lock also keeps the broker out where the kernel checks return paths, as systemd's sysctl.d has it.
+      'ExecStart=/usr/lib/systemd/systemd-imdsd --setup-network --hardened-lock',
       'SuccessExitStatus=NOTCONFIGURED',
     ],
   }),
@@ -110,6 +111,11 @@ export const UNITS: Readonly<Record<string, string>> = {
 /** The broker's own user (sysusers.d(5)): locked, and without a number of its own. */
 export const SYSUSERS: Readonly<Record<string, string>> = {
   'usr/lib/sysusers.d/systemd-imds.conf': 'u! systemd-imds - "Metadata of the cloud instance"\n',
+}
+
+/** The units wait for the identity of the machine, of which systemd before 261 makes no unit. */
+export const UDEV_RULES: Readonly<Record<string, string>> = {
+  'usr/lib/udev/rules.d/70-bootwright-imds.rules': 'SUBSYSTEM=="dmi", KERNEL=="id", TAG+="systemd"\n',
 }
 
 /** Who may read metadata (polkit(8)). The broker's user owns the action: it may ask about others. */

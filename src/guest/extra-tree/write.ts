@@ -2,7 +2,7 @@ import { copyFile, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promise
 import { dirname, join, relative } from 'node:path'
 import { BootwrightError } from '../../system/index.ts'
 import { HWDB } from './hwdb.ts'
-import { POLKIT, PROGRAM_PATH, SYSUSERS, UNITS } from './units.ts'
+import { POLKIT, PROGRAM_PATH, SYSUSERS, UDEV_RULES, UNITS } from './units.ts'
 
 const TOOLS = {
   'systemd-imds': '/usr/lib/systemd',
@@ -10,6 +10,11 @@ const TOOLS = {
   'systemd-imds-generator': '/usr/lib/systemd/system-generators',
   'systemd-measure': '/usr/lib/systemd',
 } as const
+
+/** The files beside the program and its links, by path. */
+export function treeFiles(): Readonly<Record<string, string>> {
+  return { ...UNITS, ...SYSUSERS, ...POLKIT, ...HWDB, ...UDEV_RULES }
+}
 
 /**
  * Writes the guest tools with all that they need in an image, for `ExtraTrees=` of mkosi: the program, its links, units, user, policy and
@@ -27,7 +32,7 @@ export async function writeExtraTree(directory: string, program: string): Promis
   for (const [tool, place] of Object.entries(TOOLS)) {
     await symlink(relative(place, PROGRAM_PATH), await at(join(place, tool)))
   }
-  for (const [path, content] of Object.entries({ ...UNITS, ...SYSUSERS, ...POLKIT, ...HWDB })) {
+  for (const [path, content] of Object.entries(treeFiles())) {
     await writeFile(await at(path), content)
   }
   try {

@@ -80,9 +80,10 @@ async function run(
   if (options.verb === 'setup-network') {
     if (options.words.length > 0) throw new ToolFailure('No argument expected.')
     if (settings.endpoint === undefined) return notConfigured(output)
-    const uid = options.isLockHardened ? brokerUid() : undefined
+    const mode = networkMode(sources)
+    const uid = options.isLockHardened && mode === 'locked' ? brokerUid() : undefined
     try {
-      setUpNetwork(context.runDirectory ?? '/run', networkMode(sources), settings.endpoint, uid)
+      setUpNetwork(context.runDirectory ?? '/run', mode, settings.endpoint, uid)
     } catch (error) {
       throw new ToolFailure(`Cannot write the network's configuration: ${errnoText(error)}`)
     }
