@@ -20,7 +20,13 @@ function bootwright(...args: string[]) {
 
 describe('bootwright', () => {
   it.for([
-    ['There is no image "nosuch"; there are: ab, backport, cloud, features, minimal', 'Use one', 'build', 'minimal', 'nosuch'],
+    [
+      'There is no image "nosuch"; there are: ab, backport, cloud, features, minimal',
+      'Use one',
+      'build',
+      'minimal',
+      'nosuch',
+    ],
     ['There is no image "nosuch"', 'Use one', 'boot', 'nosuch'],
     ['There is no image "nosuch"', 'Use one', 'verify', 'nosuch'],
     ['There is no cloud "nosuch"; there are: akamai, alibaba, aws', 'Use one', 'boot', 'minimal', '--cloud', 'nosuch'],
