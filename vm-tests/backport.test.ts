@@ -38,7 +38,7 @@ describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')(
       expect([refused.exitCode, refused.stdout.toString()]).toEqual([1, ''])
       const rule =
         'polkit.addRule((action, subject) => action.id == "io.systemd.imds.get" && subject.user == "nobody" ? polkit.Result.YES : undefined)'
-      await machine.writeFile('/etc/polkit-1/rules.d/10-nobody.rules', `${rule}\n`)
+      await machine.writeFile('/etc/polkit-1/rules.d/10-nobody.rules', `${rule}\n`, 0o644)
       await machine.run(['systemctl', 'restart', 'polkit.service'])
       expect(await machine.run([...AS_NOBODY, ...get])).toPrint('web-1')
       await machine.run(['systemctl', 'start', 'systemd-imds-metrics.socket'])

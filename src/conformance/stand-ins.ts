@@ -9,7 +9,14 @@ const DIRECTORIES = ['/usr/lib/systemd', '/usr/lib/systemd/system-generators']
 const DISK = 'guest-tools'
 
 /** Units of systemd that start a program which ours stands in for forbid what a compiler at run time cannot live without. */
-const LET_COMPILE = ['systemd-sysupdate@.service', 'systemd-sysupdate-update.service']
+const LET_COMPILE = [
+  'systemd-imds-early-network.service',
+  'systemd-imds-import.service',
+  'systemd-imds-metrics@.service',
+  'systemd-imdsd@.service',
+  'systemd-sysupdate@.service',
+  'systemd-sysupdate-update.service',
+]
   .map((unit) => `/run/systemd/system/${unit}.d`)
   .map((path) => `mkdir -p ${path}; printf '[Service]\\nMemoryDenyWriteExecute=no\\n' >${path}/10-compiler.conf; `)
   .join('')

@@ -113,9 +113,18 @@ export const SYSUSERS: Readonly<Record<string, string>> = {
   'usr/lib/sysusers.d/systemd-imds.conf': 'u! systemd-imds - "Metadata of the cloud instance"\n',
 }
 
-/** The units wait for the identity of the machine, of which systemd before 261 makes no unit. */
+/**
+ * What systemd before 261 lacks: the units wait for a unit of the machine's identity, and some clouds are told by the
+ * asset tag of its chassis.
+ */
 export const UDEV_RULES: Readonly<Record<string, string>> = {
-  'usr/lib/udev/rules.d/70-bootwright-imds.rules': 'SUBSYSTEM=="dmi", KERNEL=="id", TAG+="systemd"\n',
+  'usr/lib/udev/rules.d/70-bootwright-imds.rules': `ACTION=="remove", GOTO="imds_end"
+SUBSYSTEM!="dmi", GOTO="imds_end"
+KERNEL!="id", GOTO="imds_end"
+ATTR{chassis_asset_tag}=="?*", IMPORT{builtin}="hwdb '$attr{modalias}cat$attr{chassis_asset_tag}:'"
+TAG+="systemd"
+LABEL="imds_end"
+`,
 }
 
 /** Who may read metadata (polkit(8)). The broker's user owns the action: it may ask about others. */
