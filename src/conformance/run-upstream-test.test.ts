@@ -10,6 +10,8 @@ let directory: string
 const SCRIPTS = {
   'TEST-1-GOOD': 'set -x; : skipping in a trace; . ./helper.sh; exit 0',
   'TEST-2-PART': 'echo "No swtpm, skipping the rest"; exit 0',
+  'TEST-7-TRACED': 'set -x; cat noise; echo "No swtpm, skipping the rest"; exit 0',
+  'TEST-8-NOISE': 'set -x; cat noise; echo "all of it"; exit 0',
   'TEST-3-NONE': 'echo "dummy netdev is missing, skipping"; exit 77',
   'TEST-4-QUIET': 'echo "no KVM"; exit 77',
   'TEST-5-BAD': 'set -x; test 1 = 2 || exit 3',
@@ -57,6 +59,15 @@ it('fails with its status and the end of what it printed', async () => {
   expect(evidence[0]).toBe('it ended with status 3')
   expect(evidence.at(-1)).toBe('+ exit 3')
   expect(log).toContain('test 1 = 2')
+})
+
+it('tells its own words from those of a program, where it traces its commands', async () => {
+  await writeFile(join(directory, 'noise'), "Skipping file '/usr/lib/x', suffix is not '.d'.\n")
+  expect(await judged('TEST-7-TRACED')).toMatchObject({
+    status: 'unsupported',
+    evidence: ['it skipped something: No swtpm, skipping the rest'],
+  })
+  expect(await judged('TEST-8-NOISE')).toMatchObject({ status: 'passed' })
 })
 
 it('gives the script its environment', async () => {
