@@ -19,7 +19,7 @@ import {
 } from './toolchain-options.ts'
 
 /** Those that the guest tools have to pass, and that need no more than a machine. */
-const USUAL = ['TEST-70-TPM2.measure']
+const USUAL = ['TEST-70-TPM2.measure', 'TEST-74-AUX-UTILS.imds']
 const PROGRAMS = ['distribution', 'guest-tools'] as const
 
 interface ConformanceCommandOptions extends ToolchainOptions {
