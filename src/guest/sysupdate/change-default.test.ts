@@ -1,9 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import {
   existsSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -11,116 +10,30 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { crc32, gzipSync } from 'node:zlib'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { editGpt, parseGpt } from '../../formats/index.ts'
-import { type FileServer, parseServeFault, serveDirectory } from '../../release/index.ts'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { editGpt } from '../../formats/index.ts'
+import { parseServeFault } from '../../release/index.ts'
 import { runUnchecked } from '../../system/index.ts'
-import { unfinishedType } from '../../sysupdate/index.ts'
-import { readyToolchain, type Toolchain } from '../../toolchain/index.ts'
-import { slotDisk } from './change-system.test-support.ts'
-import { type HereOutcome, sysupdateHere } from './here.test-support.ts'
+import { sysupdateHere } from './here.test-support.ts'
 
-const USR = '8484680c-9521-48c6-9c11-b0720656f69e'
-const PARTIAL = unfinishedType(USR, 'partial')
-const MIB = 1024 * 1024
-
-const toolchain = (await readyToolchain().catch(() => undefined)) as Toolchain
-
-let root: string
-let server: FileServer
-
-beforeEach(async () => {
-  if (toolchain === undefined) return
-  root = mkdtempSync(join(tmpdir(), 'bootwright-change-'))
-  for (const path of ['url', 'src', 'dst']) mkdirSync(join(root, path))
-  server = await serveDirectory(join(root, 'url'))
-  write('etc/os-release', 'ID=x\nIMAGE_VERSION=1\n')
-  define('10-disk', ['Verify=no'], `Type=url-file\nPath=${server.url}\nMatchPattern=p_@v.raw`, [
-    ...['Type=partition', 'Path=/disk.img', 'MatchPattern=p_@v', 'MatchPartitionType=usr'],
-    ...['PartitionFlags=0', 'ReadOnly=yes', 'PartitionGrowFileSystem=yes', 'PartitionNoAuto=yes'],
-  ])
-  define('20-url', ['Verify=no'], `Type=url-file\nPath=${server.url}\nMatchPattern=u_@v.raw`, [
-    ...['Type=regular-file', 'Path=/dst', 'MatchPattern=u_@v.raw'],
-  ])
-  define('90-file', [], 'Type=regular-file\nPath=/src\nMatchPattern=a_@v', [
-    ...['Type=regular-file', 'Path=/dst', 'MatchPattern=a_@v', 'CurrentSymlink=/links/current', 'InstancesMax=2'],
-  ])
-  const slots = [
-    ['p_1', 2],
-    ['_empty', 2],
-    ['_empty', 1],
-  ] as const
-  await slotDisk(join(root, 'disk.img'), USR, slots, toolchain)
-  write('dst/u_1.raw', 'u1')
-  write('dst/a_1', 'a1')
-  release('2')
-})
-
-afterEach(async () => {
-  if (toolchain === undefined) return
-  await server[Symbol.asyncDispose]()
-  rmSync(root, { recursive: true })
-})
-
-function write(path: string, content: string | Uint8Array): void {
-  mkdirSync(dirname(join(root, path)), { recursive: true })
-  writeFileSync(join(root, path), content)
-}
-
-function define(name: string, head: string[], source: string, target: string[]): void {
-  const text = ['[Transfer]', ...head, '[Source]', source, '[Target]', ...target, '']
-  write(`usr/lib/sysupdate.d/${name}.transfer`, text.join('\n'))
-}
-
-/** Of more than one piece, so that it can break in between. */
-function release(version: string, partition = Buffer.alloc(MIB - 1000, `p${version}`)): void {
-  write(`url/p_${version}.raw`, partition)
-  write(`url/u_${version}.raw`, gzipSync(`u${version}`))
-  write(`src/a_${version}`, `a${version}`)
-  sign()
-}
-
-function sign(change: (lines: string[]) => string[] = (lines) => lines): void {
-  const lines = readdirSync(join(root, 'url'))
-    .filter((name) => name !== 'SHA256SUMS')
-    .map(
-      (name) =>
-        `${createHash('sha256')
-          .update(readFileSync(join(root, 'url', name)))
-          .digest('hex')} *${name}`,
-    )
-  write('url/SHA256SUMS', `${change(lines).join('\n')}\n`)
-}
-
-const sysupdate = (...argv: string[]): Promise<HereOutcome> => sysupdateHere([`--root=${root}`, ...argv])
-const table = () => parseGpt(readFileSync(join(root, 'disk.img'))).partitions
-const labels = () => table().map(({ name }) => name)
-const files = () => readdirSync(join(root, 'dst')).sort()
-const versions = async () => JSON.parse((await sysupdate('--json=short', '--offline')).stdout)
-
-/** Nothing half-written or activated is left of a version that failed, and the one before it is as it was. */
-function expectUntouched(): void {
-  const [first, ...others] = table()
-  expect(first).toMatchObject({ name: 'p_1', typeGuid: USR })
-  for (const { name, typeGuid } of others) {
-    expect(name === '_empty' ? typeGuid === USR : typeGuid === unfinishedType(USR, 'pending')).toBe(true)
-  }
-  expect(files().filter((name) => !name.startsWith('.sysupdate.pending.'))).toEqual(['a_1', 'u_1.raw'])
-  expect(readFileSync(join(root, 'dst/a_1'), 'utf8')).toBe('a1')
-}
-
-function expectVersion(version: string): void {
-  expect(labels()).toContain(`p_${version}`)
-  expect(files()).toEqual(expect.arrayContaining([`a_${version}`, `u_${version}.raw`]))
-  expect(readFileSync(join(root, `dst/u_${version}.raw`), 'utf8')).toBe(`u${version}`)
-  const slot = table().find(({ name }) => name === `p_${version}`)
-  const content = readFileSync(join(root, `url/p_${version}.raw`))
-  const disk = readFileSync(join(root, 'disk.img'))
-  expect(disk.subarray(slot?.offset, (slot?.offset ?? 0) + content.byteLength).equals(content)).toBe(true)
-}
+import {
+  expectUntouched,
+  expectVersion,
+  files,
+  labels,
+  MIB,
+  PARTIAL,
+  release,
+  root,
+  server,
+  sysupdate,
+  table,
+  toolchain,
+  USR,
+  versions,
+  write,
+} from './update-root.test-support.ts'
 
 describe.skipIf(toolchain === undefined)('update (needs the tools: ./bootwright setup)', () => {
   it('installs a version, with all flags, and the link last', async () => {
@@ -136,79 +49,6 @@ describe.skipIf(toolchain === undefined)('update (needs the tools: ./bootwright 
     expectVersion('3')
     expect(readlinkSync(join(root, 'links/current'))).toBe('../dst/a_3')
     expect(lstatSync(join(root, 'dst/a_2')).isFile()).toBe(true)
-  })
-
-  it.for<readonly [string, string, (() => void)?]>([
-    ['/p_2.raw truncate 1000', 'Cannot download'],
-    ['/p_2.raw corrupt 5', 'the manifest says'],
-    ['/u_2.raw status 404', 'Cannot download'],
-    ['/u_2.raw corrupt 3', 'the manifest says'],
-    ['/SHA256SUMS status 500', 'Cannot download'],
-    [
-      '/none endless',
-      'has no signature',
-      () =>
-        define('20-url', [], `Type=url-file\nPath=${server.url}\nMatchPattern=u_@v.raw`, [
-          'Type=regular-file',
-          'Path=/dst',
-          'MatchPattern=u_@v.raw',
-        ]),
-    ],
-    [
-      '/none endless',
-      'Invalid filename',
-      () => sign((lines) => lines.map((line) => line.replace('*u_', '*sub/../u_'))),
-    ],
-    ['/none endless', 'decoded to 31 bytes', () => sign((lines) => lines.map((line) => line.replace(/^../, '  ')))],
-    ['/none endless', 'has 3145728 bytes, and the largest free partition', () => release('2', Buffer.alloc(3 * MIB))],
-  ])(
-    'leaves the running version alone when it fails, and the next one succeeds: %s',
-    async ([fault, words, prepare]) => {
-      write('etc/systemd/import-pubring.pgp', '')
-      prepare?.()
-      if (words.includes('largest')) {
-        define('10-disk', ['Verify=no'], `Type=url-file\nPath=${server.url}\nMatchPattern=p_@v_@s.raw`, [
-          ...['Type=partition', 'Path=/disk.img', 'MatchPattern=p_@v', 'MatchPartitionType=usr'],
-        ])
-        write('url/p_2_3145728.raw', Buffer.alloc(3 * MIB))
-        sign()
-      }
-      const rule = server.fail(parseServeFault(fault))
-      const failed = await sysupdate('update')
-      rule[Symbol.dispose]()
-      expect(failed.lastError).toContain(words)
-      expect(failed).toMatchObject({ exitCode: 1, stdout: '' })
-      expectUntouched()
-      define('10-disk', ['Verify=no'], `Type=url-file\nPath=${server.url}\nMatchPattern=p_@v.raw`, [
-        ...['Type=partition', 'Path=/disk.img', 'MatchPattern=p_@v', 'MatchPartitionType=usr'],
-      ])
-      release('2')
-      expect(await sysupdate('--verify=no', 'update')).toMatchObject({ exitCode: 0 })
-      expectVersion('2')
-    },
-  )
-
-  it('does not take a payload that does not fit into its slot', async () => {
-    release('2', randomBytes(3 * MIB))
-    expect((await sysupdate('update')).lastError).toContain('does not fit in partition 2')
-    expectUntouched()
-    release('2')
-    await sysupdate('update')
-    expectVersion('2')
-  })
-
-  it.for(['overlap', 'none'])('refuses a disk whose table is no table: %s', async (what) => {
-    const path = join(root, 'disk.img')
-    const good = readFileSync(path)
-    if (what === 'none') write('disk.img', Buffer.alloc(8 * MIB))
-    else write('disk.img', overlapping(good))
-    const { exitCode, lastError } = await sysupdate('update')
-    expect(exitCode).toBe(1)
-    expect(lastError).toMatch(what === 'none' ? /has no GPT disk label/ : /damaged GPT disk label.*partition 1 ends/)
-    expect(files()).toEqual(['a_1', 'u_1.raw'])
-    write('disk.img', good)
-    await sysupdate('update')
-    expectVersion('2')
   })
 
   it('goes on after a run that was ended, whatever it left', async () => {
@@ -287,21 +127,6 @@ describe.skipIf(toolchain === undefined)('update (needs the tools: ./bootwright 
     expectVersion('2')
   })
 
-  it('is one at a time, and says who is at it', async () => {
-    const slow = server.fail(parseServeFault('/p_2.raw slow 2000000'))
-    const first = sysupdate('update')
-    await expect.poll(() => server.requests.some(({ path }) => path.includes('p_2'))).toBe(true)
-    for (const verb of ['update', 'acquire', 'vacuum']) {
-      const { exitCode, lastError } = await sysupdate(verb)
-      expect(exitCode).toBe(1)
-      expect(lastError).toMatch(/^\/.*\/disk\.img is being updated by process \d+ \(.*\)$/)
-    }
-    expect((await sysupdate('list')).exitCode).toBe(0)
-    expect(await first).toMatchObject({ exitCode: 0 })
-    slow[Symbol.dispose]()
-    expectVersion('2')
-  })
-
   it('puts away what is half done when it is ended', async () => {
     using _ = server.fail(parseServeFault('/p_2.raw stall 1000'))
     const main = join(import.meta.dirname, '../../cli/main.ts')
@@ -317,50 +142,6 @@ describe.skipIf(toolchain === undefined)('update (needs the tools: ./bootwright 
     expectUntouched()
   }, 40_000)
 
-  it('leaves nothing in a file system that becomes full, and succeeds once there is room', async () => {
-    // Packed, so that nobody knows the size before.
-    write('url/u_2.raw', gzipSync(randomBytes(MIB)))
-    sign()
-    const updater = `"${process.execPath}" "${join(import.meta.dirname, '../../cli/main.ts')}" sysupdate --root="${root}" update`
-    const script = [
-      `mount -t tmpfs -o size=256k tmpfs "${root}/dst"; echo u1 >"${root}/dst/u_1.raw"; echo a1 >"${root}/dst/a_1"`,
-      `${updater} 2>&1 | tail -n1; ls -A "${root}/dst"; df --output=used "${root}/dst" | tail -n1`,
-      `mount -o remount,size=8m "${root}/dst"; ${updater} >&2; echo $?; ls -A "${root}/dst"`,
-    ]
-    const argv = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', script.join('\n')]
-    const { stdout, stderr } = await runUnchecked({ argv })
-    const lines = stdout
-      .trim()
-      .split('\n')
-      .map((line) => line.trim())
-    expect(lines[0], stderr).toMatch(/no space is left|does not fit in u_2\.raw/)
-    expect(lines.slice(1, 3)).toEqual(['a_1', 'u_1.raw'])
-    expect(Number(lines[3])).toBeLessThan(16)
-    expect(lines.slice(4)).toEqual(['0', 'a_1', 'a_2', 'u_1.raw', 'u_2.raw'])
-  }, 60_000)
-
-  it('says when there is no room, and leaves everything', async () => {
-    for (const name of ['10-disk', '20-url', '90-file']) {
-      write(`etc/sysupdate.d/${name}.transfer.d/protect.conf`, '[Transfer]\nProtectVersion=1\nProtectVersion=2\n')
-    }
-    await sysupdate('update')
-    write('disk.img', readFileSync(join(root, 'disk.img')))
-    release('3')
-    await sysupdate('update')
-    release('4')
-    for (const name of ['10-disk', '20-url', '90-file']) {
-      write(
-        `etc/sysupdate.d/${name}.transfer.d/protect.conf`,
-        '[Transfer]\nProtectVersion=1\nProtectVersion=2\nProtectVersion=3\n',
-      )
-    }
-    const before = [labels(), files()]
-    const { exitCode, lastError } = await sysupdate('update')
-    expect(exitCode).toBe(1)
-    expect(lastError).toMatch(/is protected \(.*\): there is no room/)
-    expect([labels(), files()]).toEqual(before)
-  })
-
   it('protects for all transfers what one of them protects', async () => {
     write('etc/sysupdate.d/90-file.transfer.d/protect.conf', '[Transfer]\nProtectVersion=1\n')
     for (const version of ['2', '3', '4']) {
@@ -369,16 +150,6 @@ describe.skipIf(toolchain === undefined)('update (needs the tools: ./bootwright 
     }
     expect(labels()).toEqual(expect.arrayContaining(['p_1', 'p_4']))
     expect(files()).toEqual(expect.arrayContaining(['a_1', 'u_1.raw', 'a_4', 'u_4.raw']))
-  })
-
-  it('follows no link that was planted below a target', async () => {
-    const victim = join(root, 'victim')
-    writeFileSync(victim, 'untouched')
-    symlinkSync(victim, join(root, 'dst/.sysupdate.partial.a_2'))
-    symlinkSync(victim, join(root, 'dst/a_2'))
-    await sysupdate('update')
-    expectVersion('2')
-    expect(readFileSync(victim, 'utf8')).toBe('untouched')
   })
 
   const database = () => join(root, 'var/lib/systemd/sysupdate/installdb')
@@ -490,18 +261,3 @@ describe.skipIf(toolchain === undefined)('update (needs the tools: ./bootwright 
     expect(existsSync(join(root, 'victim'))).toBe(false)
   })
 })
-
-/** The second partition begins where the first one ends. */
-function overlapping(disk: Buffer): Buffer {
-  const bytes = Buffer.from(disk)
-  const { partitions } = parseGpt(bytes)
-  const entries = bytes.subarray(1024, 1024 + 128 * 128)
-  entries.writeBigUInt64LE(BigInt(partitions[0]?.lastLba ?? 0), 128 + 32)
-  // Neither copy may be whole.
-  bytes.fill(0, bytes.byteLength - 512)
-  const header = bytes.subarray(512, 604)
-  header.writeUInt32LE(crc32(entries), 88)
-  header.writeUInt32LE(0, 16)
-  header.writeUInt32LE(crc32(header), 16)
-  return bytes
-}
