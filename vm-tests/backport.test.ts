@@ -45,6 +45,8 @@ describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')(
       const metrics = '/run/systemd/report/io.systemd.InstanceMetadata'
       const { stdout } = await machine.run(['varlinkctl', 'call', '--more', metrics, 'io.systemd.Metrics.List', '{}'])
       expect(stdout.toString()).toContain('io.systemd.InstanceMetadata')
+      const askers = machine.cloud?.service.transcript.exchanges.map(({ process }) => process) ?? []
+      expect(askers).toContainEqual(expect.objectContaining({ name: 'systemd-imdsd', unit: 'systemd-imdsd.service' }))
       const described = await machine.run(['varlinkctl', 'introspect', SOCKET, 'io.systemd.InstanceMetadata'])
       expect(described.stdout.toString()).toContain('method GetVendorInfo')
     })
