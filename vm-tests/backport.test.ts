@@ -37,7 +37,7 @@ describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')(
       const refused = await machine.runUnchecked([...AS_NOBODY, ...get])
       expect([refused.exitCode, refused.stdout.toString()]).toEqual([1, ''])
       const rule =
-        'polkit.addRule((action, subject) => action.id == "io.systemd.imds.get" && subject.user == "nobody" ? polkit.Result.YES : undefined)'
+        'polkit.addRule(function (action, subject) { if (action.id == "io.systemd.imds.get" && subject.user == "nobody") return polkit.Result.YES })'
       await machine.writeFile('/etc/polkit-1/rules.d/10-nobody.rules', `${rule}\n`, 0o644)
       await machine.run(['systemctl', 'restart', 'polkit.service'])
       expect(await machine.run([...AS_NOBODY, ...get])).toPrint('web-1')
