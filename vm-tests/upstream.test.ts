@@ -31,6 +31,32 @@ describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')("systemd's own tests", 
     expect(await upstream(machine)).toMatchObject({ status: 'passed', evidence: [] })
   })
 
+  // Sixteen rounds of updates would take an hour under emulation: two, with both sizes of sectors. `bootwright conformance` runs all.
+  test.for([
+    ['the original', 'sysupdate-cli', 'monolithic'],
+    ['ours in the place of the original', 'varlink', 'split-offline'],
+  ] as const)(
+    'TEST-72-SYSUPDATE passes with %s',
+    { timeout: 45 * 60_000 },
+    async ([whose, client, updateType], { boot }) => {
+      await using machine = await boot('upstream', { disks: [standIns.disk], memoryMiB: 2048 })
+      const isOurs = whose !== 'the original'
+      if (isOurs) await standIns.replace(machine, ['systemd-sysupdate'])
+      const version = await machine.run(['/usr/lib/systemd/systemd-sysupdate', '--version'])
+      expect(version.stdout.includes('bootwright')).toBe(isOurs)
+      const units = '/run/units'
+      const edits = `s/^for client in .*/for client in ${client}; do/; s/^for update_type in .*/for update_type in ${updateType}; do/`
+      const script = `cp -r /usr/lib/systemd/tests/testdata/units ${units}; sed -i '${edits}' ${units}/TEST-72-SYSUPDATE.sh`
+      await machine.run(['sh', '-ec', script])
+      const judged = await runUpstreamTest(machine, 'TEST-72-SYSUPDATE', {
+        directory: units,
+        timeoutMs: 40 * 60_000,
+        ...(isOurs ? { environment: standIns.environment } : {}),
+      })
+      expect(judged, judged.log.slice(-5000)).toMatchObject({ status: 'passed', evidence: [] })
+    },
+  )
+
   test('systemd-measure reads the TPM as the original does', async ({ boot }) => {
     await using machine = await boot('upstream', {
       tpm: { banks: ['sha1', 'sha256', 'sha512'] },
