@@ -1,4 +1,4 @@
-import { parseBoolean } from '../sysupdate/index.ts'
+import { parseBoolean } from './parse-values.ts'
 
 /** How many colours a terminal shows, as systemd tells them apart. */
 export type ColorMode = 'off' | '16' | '256' | '24bit'

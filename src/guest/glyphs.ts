@@ -1,4 +1,4 @@
-import { parseBoolean } from '../sysupdate/index.ts'
+import { parseBoolean } from './parse-values.ts'
 
 /** What a mark looks like: in UTF-8, and where only ASCII may be written. */
 const MARKS = {
