@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { run } from './process.ts'
 import { notifyService } from './service-notify.ts'
 
@@ -11,7 +11,8 @@ use Socket; socket(my $s, PF_UNIX, SOCK_DGRAM, 0) or die; bind($s, pack_sockaddr
 $| = 1; print "ready\\n"; recv($s, my $text, 4096, 0); print $text, "\\n"`
 
 it.for(['path', 'abstract name'])('notifyService() reaches a socket by its %s', async (kind) => {
-  const directory = mkdtempSync(join(tmpdir(), 'bootwright-notify-'))
+  const directory = mkdtempSync(join(tmpdir(), 'bootwright-service-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
   const path = join(directory, 'socket')
   const [name, shown] = kind === 'path' ? [path, path] : [`\0${path}`, `@${path}`]
   // An argument cannot hold the NUL that an abstract name begins with.
@@ -28,7 +29,6 @@ it.for(['path', 'abstract name'])('notifyService() reaches a socket by its %s', 
   )
   await child
   await expect.poll(() => lines).toEqual(['ready', 'READY=1', 'STATUS=here'])
-  rmSync(directory, { recursive: true })
 })
 
 it('notifyService() tells nobody where nobody listens, and says when the listener is gone', () => {
