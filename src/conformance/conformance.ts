@@ -141,7 +141,7 @@ async function checkTests(machine: RunningMachine, wanted: readonly string[]): P
 }
 
 async function checkOf(test: string, machine: RunningMachine, options: ConformanceOptions): Promise<CheckReport> {
-  const { standIns, runDirectory, timeoutMs = LONG_TESTS_MS[test] ?? TEST_MS } = options
+  const { standIns, runDirectory, signal, timeoutMs = LONG_TESTS_MS[test] ?? TEST_MS } = options
   const begun = performance.now()
   const title = titleOf(test)
   const facts = () => ({ id: test, title, durationMs: Math.round(performance.now() - begun) })
@@ -149,6 +149,7 @@ async function checkOf(test: string, machine: RunningMachine, options: Conforman
     const replaced = (await standIns?.replace(machine)) ?? []
     const { status, evidence, log } = await runUpstreamTest(machine, test, {
       timeoutMs,
+      signal,
       ...(standIns === undefined ? {} : { environment: standIns.environment }),
     })
     await runDirectory.write(`${test}.log`, log)

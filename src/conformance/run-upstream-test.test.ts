@@ -16,6 +16,7 @@ const SCRIPTS = {
   'TEST-4-QUIET': 'echo "no KVM"; exit 77',
   'TEST-5-BAD': 'set -x; test 1 = 2 || exit 3',
   'TEST-6-VARIABLE': 'test "$FAULTS" = "2 6 2" || exit 1',
+  'TEST-9-LONG': 'exec sleep 60',
   helper: ':',
 }
 
@@ -30,8 +31,8 @@ const host = {
   async run(argv: readonly string[]) {
     return host.runUnchecked(argv)
   },
-  async runUnchecked(argv: readonly string[]) {
-    const { exitCode, stdout, stderr } = await runUnchecked({ argv })
+  async runUnchecked(argv: readonly string[], { signal }: { signal?: AbortSignal } = {}) {
+    const { exitCode, stdout, stderr } = await runUnchecked({ argv }, { signal })
     return { exitCode, stdout, stderr }
   },
 } as unknown as Parameters<typeof runUpstreamTest>[0]
@@ -88,3 +89,11 @@ it('tells a failure that is known, of that test only', async () => {
   })
   expect((await judged('TEST-5-BAD', [{ ...known[0], test: 'TEST-5' } as never])).status).toBe('failed')
 })
+
+it('ends when it is told to', async () => {
+  const ending = new AbortController()
+  const options = { directory, timeoutMs: 60_000, signal: ending.signal }
+  const running = runUpstreamTest(host, 'TEST-9-LONG', options)
+  ending.abort(new Error('enough'))
+  await expect(running).rejects.toThrow('enough')
+}, 10_000)

@@ -26,13 +26,15 @@ export interface UpstreamTestOptions {
   readonly knownFailures?: readonly KnownFailure[]
   /** For the script and what it starts. */
   readonly environment?: Readonly<Record<string, string>>
+  /** Ends it, and with it the call. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Runs one of systemd's integration tests in a machine, as it is. Rejects when the guest does not answer any more. */
 export async function runUpstreamTest(
   guest: Guest,
   name: string,
-  { timeoutMs, directory = UNITS, knownFailures = KNOWN_FAILURES, environment = {} }: UpstreamTestOptions,
+  { timeoutMs, directory = UNITS, knownFailures = KNOWN_FAILURES, environment = {}, signal }: UpstreamTestOptions,
 ): Promise<UpstreamResult> {
   // Its units are in a directory of the whole test; scripts find their helpers beside them.
   const units = `../${name.replace(/\..*$/, '')}.units`
@@ -40,7 +42,7 @@ export async function runUpstreamTest(
   const command =
     `${exports.join('')}cd ${directory} || exit; if [ -d ${units} ]; then mkdir -p /run/systemd/system && ` +
     `cp -r ${units}/. /run/systemd/system && systemctl daemon-reload || exit; fi; exec bash ./${name}.sh`
-  const { exitCode, stdout, stderr } = await guest.runUnchecked(['sh', '-c', command], { timeoutMs })
+  const { exitCode, stdout, stderr } = await guest.runUnchecked(['sh', '-c', command], { timeoutMs, signal })
   const log = `${stdout.toString()}\n${stderr.toString()}`
   const skipped = skipLine(stdout.toString(), stderr.toString())
   if (exitCode === 0 && skipped === undefined) return { status: 'passed', evidence: [], log }
