@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Cache } from '../../toolchain/index.ts'
 import { guestToolsProgram } from '../program.ts'
-import { treeFiles, writeExtraTree } from './write.ts'
+import { treeFiles, treeLinks, writeExtraTree } from './write.ts'
 
 interface GuestTree {
   readonly path: string
@@ -15,7 +15,7 @@ export function guestTrees(cache: Cache, signal?: AbortSignal): { readonly 'gues
     'guest-tools': async () => {
       const program = await guestToolsProgram(cache, { signal })
       // The program's place is named after what it was made from.
-      const facts = JSON.stringify([program.slice(cache.directory.length), treeFiles()])
+      const facts = JSON.stringify([program.slice(cache.directory.length), treeFiles(), treeLinks()])
       const identity = createHash('sha256').update(facts).digest('hex')
       const make = (directory: string): Promise<void> => writeExtraTree(join(directory, 'tree'), program)
       const entry = await cache.entry('guest-trees', identity.slice(0, 16), make, { signal })

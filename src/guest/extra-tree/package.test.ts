@@ -8,6 +8,13 @@ import { writeDebianPackage, writeSystemExtension } from './package.ts'
 
 const toolchain = (await readyToolchain().catch(() => undefined)) as Toolchain
 const MEASURE = '/usr/lib/systemd/systemd-measure'
+/** What another package has that cannot go: with its units. */
+const UPDATE = [
+  '/usr/lib/systemd/systemd-sysupdate',
+  ...['.service', '.socket', '@.service', '-update.timer'].map(
+    (name) => `/usr/lib/systemd/system/systemd-sysupdate${name}`,
+  ),
+].join(' ')
 let directory: string
 let program: string
 
@@ -38,11 +45,22 @@ function inSystem(script: string): Promise<RunResult> {
   return runUnchecked(toolchain.command(command))
 }
 
-async function emptyPackage(name: string, fields: string): Promise<void> {
+interface OtherPackage {
+  readonly version?: string
+  readonly fields?: string
+  /** Programs by path. */
+  readonly files?: Readonly<Record<string, string>>
+}
+
+async function makePackage(name: string, { version = '262-1', fields = '', files = {} }: OtherPackage): Promise<void> {
   const tree = join(directory, name)
   await mkdir(join(tree, 'DEBIAN'), { recursive: true })
-  const control = `Package: ${name}\nVersion: 262-1\nArchitecture: all\nMaintainer: a <a@localhost>\nDescription: a\n${fields}`
+  const control = `Package: ${name}\nVersion: ${version}\nArchitecture: all\nMaintainer: a <a@localhost>\nDescription: a\n${fields}`
   await writeFile(join(tree, 'DEBIAN/control'), control)
+  for (const [path, content] of Object.entries(files)) {
+    await mkdir(join(tree, path, '..'), { recursive: true })
+    await writeFile(join(tree, path), content, { mode: 0o755 })
+  }
   await run(toolchain.command(['dpkg-deb', '--root-owner-group', '--build', tree, `${tree}.deb`]))
 }
 
@@ -52,8 +70,8 @@ describe.skipIf(toolchain === undefined)('writeDebianPackage() (needs the tools:
   beforeAll(async () => {
     deb = join(directory, 'ours.deb')
     await writeDebianPackage(deb, { program, toolchain })
-    await emptyPackage('systemd-imds', '')
-    await emptyPackage('needs-imds', 'Depends: systemd-imds (>= 262)\n')
+    await makePackage('systemd-imds', {})
+    await makePackage('needs-imds', { fields: 'Depends: systemd-imds (>= 262)\n' })
   })
 
   it('installs, is there in the place of the original, makes its user, and gives all back', async () => {
@@ -86,6 +104,32 @@ describe.skipIf(toolchain === undefined)('writeDebianPackage() (needs the tools:
         'restored',
         'gone',
       ],
+    ])
+  }, 60_000)
+
+  it('is there in the place of systemd-sysupdate and its units, too, whichever came first', async () => {
+    const program = { 'usr/lib/systemd/systemd-sysupdate': '#!/bin/sh\necho newer\n' }
+    await makePackage('systemd-container', { version: '999', files: program })
+    const { stdout, stderr, exitCode } = await inSystem(`
+      sum() { cat ${UPDATE} | sha256sum; }
+      before=$(sum)
+      install "$1/ours.deb" >&2 || exit 1
+      /usr/lib/systemd/systemd-sysupdate
+      grep -l MemoryDenyWriteExecute /usr/lib/systemd/system/systemd-sysupdate*.service
+      readlink /usr/lib/systemd/system/systemd-sysupdate.service
+      dpkg --verify bootwright-guest-tools
+      dpkg --remove bootwright-guest-tools >&2 || exit 1
+      [ "$(sum)" = "$before" ] && echo restored
+      find /usr/lib/systemd -name '*.distrib'
+      install "$1/ours.deb" >&2 || exit 1
+      install "$1/systemd-container.deb" >&2 || exit 1
+      /usr/lib/systemd/systemd-sysupdate
+      dpkg --remove bootwright-guest-tools >&2 || exit 1
+      /usr/lib/systemd/systemd-sysupdate`)
+    expect(stderr).not.toMatch(/error|warning/i)
+    expect([exitCode, stdout.trim().split('\n')]).toEqual([
+      0,
+      ['ours', 'systemd-sysupdate-update.service', 'restored', 'ours', 'newer'],
     ])
   }, 60_000)
 

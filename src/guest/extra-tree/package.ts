@@ -3,6 +3,7 @@ import { basename, join } from 'node:path'
 import manifest from '../../../package.json' with { type: 'json' }
 import { BootwrightError, run } from '../../system/index.ts'
 import type { Toolchain } from '../../toolchain/index.ts'
+import { SYSUPDATE_ALIASES, SYSUPDATE_UNITS } from './sysupdate-units.ts'
 import { writeExtraTree } from './write.ts'
 
 export interface PackageOptions {
@@ -20,8 +21,13 @@ const ARCHITECTURES: Readonly<Record<string, { readonly debian: string; readonly
   arm64: { debian: 'arm64', systemd: 'arm64' },
 }
 
-/** What other packages have that stay installed: theirs steps aside for ours, and is back when ours goes. */
-const DIVERTED = ['/usr/lib/systemd/systemd-measure', '/usr/lib/udev/hwdb.d/40-imds.hwdb']
+/** What systemd-tpm, udev and systemd-container have, which stay installed: theirs steps aside for ours, and is back when ours goes. */
+const DIVERTED = [
+  '/usr/lib/systemd/systemd-measure',
+  '/usr/lib/udev/hwdb.d/40-imds.hwdb',
+  '/usr/lib/systemd/systemd-sysupdate',
+  ...Object.keys({ ...SYSUPDATE_UNITS, ...SYSUPDATE_ALIASES }).map((path) => `/${path}`),
+]
 
 /**
  * Writes a package for Debian (deb(5)) with what {@link writeExtraTree} writes. It takes the place of systemd-imds, which
@@ -87,10 +93,13 @@ function control(): string {
     Section: 'admin',
     Priority: 'optional',
     Depends: 'libc6, libstdc++6, libatomic1, systemd',
+    // For systemd-sysupdate: signatures of manifests, and what is compressed with xz.
+    Recommends: 'gpg, xz-utils',
     Provides: 'systemd-imds (= 262)',
     Conflicts: 'systemd-imds',
     Replaces: 'systemd-imds',
-    Description: 'stand-ins for programs of systemd 262\n The broker of cloud metadata, and systemd-measure.',
+    Description:
+      'stand-ins for programs of systemd 262\n The broker of cloud metadata, systemd-measure and systemd-sysupdate.',
   }
   return Object.entries(fields)
     .map(([name, value]) => `${name}: ${value}\n`)
@@ -114,6 +123,10 @@ fi
 `,
   prerm: `if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
   systemctl stop systemd-imdsd.socket systemd-imdsd.service systemd-imds-metrics.socket
+  # Where the original comes back, it goes on with them.
+  if [ ! -e /usr/lib/systemd/systemd-sysupdate.distrib ]; then
+    systemctl stop systemd-sysupdate.socket systemd-sysupdate-update.timer systemd-sysupdate-reboot.timer
+  fi
 fi
 `,
   postrm: `if [ "$1" = remove ] || [ "$1" = abort-install ]; then

@@ -9,6 +9,7 @@ import { writeExtraTree } from './write.ts'
 
 const toolchain = (await readyToolchain().catch(() => undefined)) as Toolchain
 const FILE = 'usr/lib/udev/hwdb.d/40-imds.hwdb'
+const UNITS = 'usr/lib/systemd/system'
 let directory: string
 let tree: string
 
@@ -19,6 +20,22 @@ beforeAll(async () => {
   await writeExtraTree(tree, join(directory, 'program'))
 })
 afterAll(() => rm(directory, { recursive: true }))
+
+async function unitNames(): Promise<string[]> {
+  return (await readdir(join(tree, UNITS))).filter((name) => !name.endsWith('.d'))
+}
+
+/** What a unit says besides words for people; the order within its sections does not matter in these. */
+function settings(unit: string): string[] {
+  return unit
+    .split('\n')
+    .filter((line) => line !== '' && !/^(#|Description=|Documentation=)/.test(line))
+    .map((line) => {
+      const [key, value = ''] = line.split(/=(.*)/s)
+      return key === 'CapabilityBoundingSet' ? `${key}=${value.split(' ').sort().join(' ')}` : line
+    })
+    .sort()
+}
 
 async function databaseOf(file: string): Promise<Buffer> {
   const root = await mkdtemp(join(directory, 'hwdb-'))
@@ -35,6 +52,7 @@ describe('writeExtraTree()', () => {
     const generator = join(tree, 'usr/lib/systemd/system-generators/systemd-imds-generator')
     expect(await readlink(generator)).toBe('../../bootwright/guest-tools')
     expect(await readFile(generator, 'utf8')).toBe('#!/bin/sh\n')
+    expect(await readFile(join(tree, 'usr/lib/systemd/systemd-sysupdate'), 'utf8')).toBe('#!/bin/sh\n')
   })
 
   it('replaces nothing, and leaves nothing half-made', async () => {
@@ -43,16 +61,15 @@ describe('writeExtraTree()', () => {
   })
 
   it('is read only by programs that do without what a sandbox forbids', async () => {
-    const units = join(tree, 'usr/lib/systemd/system')
-    for (const name of await readdir(units)) {
-      expect(await readFile(join(units, name), 'utf8')).not.toContain('MemoryDenyWriteExecute')
+    for (const name of await unitNames()) {
+      expect(await readFile(join(tree, UNITS, name), 'utf8')).not.toContain('MemoryDenyWriteExecute')
     }
   })
 })
 
 describe.skipIf(toolchain === undefined)('writeExtraTree() (needs the tools: ./bootwright setup)', () => {
   it('has units that systemd has nothing to say against', async () => {
-    const units = (await readdir(join(tree, 'usr/lib/systemd/system'))).map((name) => `/usr/lib/systemd/system/${name}`)
+    const units = (await unitNames()).map((name) => `/${UNITS}/${name}`)
     const script = [
       'mount -t overlay -o "lowerdir=$1/usr/lib/systemd/system:/usr/lib/systemd/system" overlay /usr/lib/systemd/system',
       'shift; systemd-analyze verify --man=no "$@"',
@@ -63,8 +80,21 @@ describe.skipIf(toolchain === undefined)('writeExtraTree() (needs the tools: ./b
     )
     const complaints = `${stdout}${stderr}`
       .split('\n')
-      .filter((line) => /imds/.test(line) && !/is not executable/.test(line))
+      .filter((line) => /imds|sysupdate/.test(line) && !/is not executable/.test(line))
     expect(complaints).toEqual([])
+  })
+
+  it('updates by units that do what those of systemd do, but for their sandbox against compilers', async () => {
+    const theirs = join(toolchain.root, UNITS)
+    const names = (await readdir(theirs)).filter((name) => /^systemd-sysupdate(?!-notify)/.test(name))
+    expect(names).toHaveLength(9)
+    for (const name of names) {
+      const ours = settings(await readFile(join(tree, UNITS, name), 'utf8'))
+      const original = settings(await readFile(join(theirs, name), 'utf8')).filter(
+        (line) => !/^(MemoryDenyWriteExecute|XAttr\w+)=/.test(line),
+      )
+      expect({ name, lines: ours }).toEqual({ name, lines: original })
+    }
   })
 
   it.for([

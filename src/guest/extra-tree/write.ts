@@ -2,18 +2,31 @@ import { copyFile, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promise
 import { dirname, join, relative } from 'node:path'
 import { BootwrightError } from '../../system/index.ts'
 import { HWDB } from './hwdb.ts'
-import { POLKIT, PROGRAM_PATH, SYSUSERS, UDEV_RULES, UNITS } from './units.ts'
+import { IMDS_UNITS, POLKIT, SYSUSERS, UDEV_RULES } from './imds-units.ts'
+import { SYSUPDATE_ALIASES, SYSUPDATE_UNITS, SYSUPDATE_WANTED } from './sysupdate-units.ts'
 
+/** Where the program is; the tools are links to it. */
+const PROGRAM_PATH = '/usr/lib/bootwright/guest-tools'
 const TOOLS = {
   'systemd-imds': '/usr/lib/systemd',
   'systemd-imdsd': '/usr/lib/systemd',
   'systemd-imds-generator': '/usr/lib/systemd/system-generators',
   'systemd-measure': '/usr/lib/systemd',
+  'systemd-sysupdate': '/usr/lib/systemd',
 } as const
 
 /** The files beside the program and its links, by path. */
 export function treeFiles(): Readonly<Record<string, string>> {
-  return { ...UNITS, ...SYSUSERS, ...POLKIT, ...HWDB, ...UDEV_RULES }
+  return { ...IMDS_UNITS, ...SYSUPDATE_UNITS, ...SYSUPDATE_WANTED, ...SYSUSERS, ...POLKIT, ...HWDB, ...UDEV_RULES }
+}
+
+/** The links beside it, by path. */
+export function treeLinks(): Readonly<Record<string, string>> {
+  const tools = Object.entries(TOOLS).map(([tool, place]): [string, string] => [
+    join(place, tool),
+    relative(place, PROGRAM_PATH),
+  ])
+  return { ...Object.fromEntries(tools), ...SYSUPDATE_ALIASES }
 }
 
 /**
@@ -29,9 +42,7 @@ export async function writeExtraTree(directory: string, program: string): Promis
     return file
   }
   await copyFile(program, await at(PROGRAM_PATH))
-  for (const [tool, place] of Object.entries(TOOLS)) {
-    await symlink(relative(place, PROGRAM_PATH), await at(join(place, tool)))
-  }
+  for (const [path, target] of Object.entries(treeLinks())) await symlink(target, await at(path))
   for (const [path, content] of Object.entries(treeFiles())) {
     await writeFile(await at(path), content)
   }

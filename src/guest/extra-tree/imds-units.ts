@@ -1,24 +1,15 @@
-/** Where the program is; the tools are links to it. */
-export const PROGRAM_PATH = '/usr/lib/bootwright/guest-tools'
+import { ENDS_WITH_SYSTEM, UNIT_DIRECTORY, unit } from './unit.ts'
 
-const UNIT_DIRECTORY = 'usr/lib/systemd/system'
-const ENDS_WITH_SYSTEM = ['Conflicts=shutdown.target', 'Before=shutdown.target']
 const ENDS_WITH_INITRD = [
   'Conflicts=shutdown.target initrd-switch-root.target',
   'Before=shutdown.target initrd-switch-root.target',
 ]
 
-function unit(sections: Readonly<Record<string, readonly string[]>>): string {
-  return Object.entries(sections)
-    .map(([name, lines]) => `[${name}]\n${lines.map((line) => `${line}\n`).join('')}`)
-    .join('\n')
-}
-
 /**
  * The broker's units by path, with the names of systemd's own: one broker for all connections, started by its socket and gone when nobody
  * needs it. What its sandbox lacks is MemoryDenyWriteExecute=, which a compiler at run time cannot live with.
  */
-export const UNITS: Readonly<Record<string, string>> = {
+export const IMDS_UNITS: Readonly<Record<string, string>> = {
   [`${UNIT_DIRECTORY}/systemd-imdsd.socket`]: unit({
     Unit: ['Description=Metadata of the Cloud Instance', 'DefaultDependencies=no', 'Before=sockets.target'],
     Socket: [
