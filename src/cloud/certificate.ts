@@ -15,6 +15,8 @@ import {
 
 export interface Subject {
   readonly organization: string
+  /** Organizational units, by which some clouds say what a certificate is for. */
+  readonly units?: readonly string[]
   readonly commonName: string
 }
 
@@ -49,9 +51,13 @@ export function certificate(request: CertificateRequest): Buffer {
   return derSequence(toBeSigned, algorithm, derBitString(signature))
 }
 
-function nameOf({ organization, commonName }: Subject): Buffer {
+function nameOf({ organization, units = [], commonName }: Subject): Buffer {
   const attribute = (oid: string, text: string) => derSet(derSequence(derObjectIdentifier(oid), derUtf8String(text)))
-  return derSequence(attribute('2.5.4.10', organization), attribute('2.5.4.3', commonName))
+  return derSequence(
+    attribute('2.5.4.10', organization),
+    ...units.map((unit) => attribute('2.5.4.11', unit)),
+    attribute('2.5.4.3', commonName),
+  )
 }
 
 /** RFC 5280, 4.2.1.9. */

@@ -45,6 +45,7 @@ describe('oracle', () => {
     const authority = new X509Certificate(get('/opc/v2/identity/intermediate.pem').text)
     expect(authority.raw).toEqual(Buffer.from(signer.authority.certificate))
     expect(leaf.verify(authority.publicKey)).toBe(true)
+    expect(leaf.subject.split('\n')).toContain(`OU=opc-tenant:${instance.tenantId}`)
     expect(get('/opc/v2/identity/key.pem').text).toContain('PRIVATE KEY')
     expect(get('/opc/v2/identity/').status).toBe(404)
   })

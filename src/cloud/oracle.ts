@@ -141,14 +141,22 @@ function valueAt(
     : respond(200, 'application/json', JSON.stringify(found, null, 2))
 }
 
-/** What instance principals authenticate with: a certificate of the instance, its key, and who certified it. */
+/**
+ * What instance principals authenticate with: a certificate of the instance, its key, and who certified it. Clients read in the
+ * certificate whose instance it is.
+ */
 function identity(
   [file, more]: readonly string[],
-  { id }: OracleInstance,
+  { id, compartmentId, tenantId }: OracleInstance,
   signer: Signer,
 ): MetadataResponse<OracleInstance> | undefined {
   if (more !== undefined) return undefined
-  const { certificate, privateKey } = signer.identity(id.slice(0, 64))
+  const { certificate, privateKey } = signer.identity(id.slice(0, 64), 'rsa', [
+    'opc-certtype:instance',
+    `opc-compartment:${compartmentId}`,
+    `opc-instance:${id}`,
+    `opc-tenant:${tenantId}`,
+  ])
   switch (file) {
     case 'cert.pem':
       return respond(200, TEXT, pem(certificate))

@@ -1,5 +1,5 @@
 /**
- * Runs one SDK against a metadata service on loopback: `node real-clients.test-support.ts <client> <port>`.
+ * Runs one SDK against a metadata service on loopback: `node real-clients.test-support.ts <client> <port> [<other port>]`.
  *
  * Their built-in addresses are real ones. So the environment must name ours, and nothing in this process connects to
  * anywhere else, whatever they try.
@@ -11,11 +11,14 @@ const SWITCHES: Readonly<Record<string, string>> = {
   'credential-provider-imds': 'AWS_EC2_METADATA_SERVICE_ENDPOINT',
   'gcp-metadata': 'GCE_METADATA_HOST',
   'managed-identity': 'AZURE_POD_IDENTITY_AUTHORITY_HOST',
+  // It is told in its own words, below.
+  'oci-common': 'BOOTWRIGHT_OCI_METADATA',
   // What the guard itself is tried with.
   escape: 'BOOTWRIGHT_ESCAPE',
 }
 
-const [client = '', port = ''] = process.argv.slice(2)
+const [client = '', ...ports] = process.argv.slice(2)
+const [port, otherPort] = ports
 const endpoint = `http://127.0.0.1:${port}`
 if (process.env[SWITCHES[client] ?? ''] !== endpoint) {
   throw new Error(
@@ -27,7 +30,7 @@ const connect = Socket.prototype.connect
 Socket.prototype.connect = function guarded(this: Socket, ...words: unknown[]): Socket {
   // Node passes the arguments of net.connect() on as one normalised array.
   const [first] = words.flat() as { readonly host?: unknown; readonly port?: unknown }[]
-  if (first?.host !== '127.0.0.1' || String(first.port) !== port) {
+  if (first?.host !== '127.0.0.1' || !ports.includes(String(first.port))) {
     process.stderr.write(`refused to connect to ${JSON.stringify(first)}\n`)
     process.exit(3)
   }
@@ -72,6 +75,14 @@ const RUNS: Readonly<Record<string, () => Promise<unknown>>> = {
     const credential =
       clientId === undefined ? new ManagedIdentityCredential() : new ManagedIdentityCredential({ clientId })
     return credential.getToken('https://vault.azure.net/.default')
+  },
+  'oci-common': async () => {
+    const { InstancePrincipalsAuthenticationDetailsProviderBuilder } = await import('oci-common')
+    const builder = new InstancePrincipalsAuthenticationDetailsProviderBuilder()
+    builder.metadataBaseUrl = `${endpoint}/opc/v2/`
+    builder.federationEndpoint = `http://127.0.0.1:${otherPort}`
+    const provider = await builder.build()
+    return { tenancy: builder.tenancyId, keyId: await provider.getKeyId() }
   },
   escape: async () => (await fetch('http://127.0.0.2/')).status,
 }

@@ -7,8 +7,11 @@ import { aws } from './aws.ts'
 import { azure } from './azure.ts'
 import { google } from './google.ts'
 import { type Instance, LiveInstance } from './instance.ts'
+import { oracle } from './oracle.ts'
+import { OracleAuthentication } from './oracle-authentication.test-support.ts'
 import type { Provider } from './provider.ts'
-import { type MetadataService, serveMetadata } from './service.ts'
+import { type MetadataService, type ServiceOptions, serveMetadata } from './service.ts'
+import { makeSigner, pem } from './signer.ts'
 
 const PROGRAM = resolve(import.meta.dirname, 'real-clients.test-support.ts')
 
@@ -24,9 +27,10 @@ async function client(
   service: MetadataService,
   variable: string,
   more: NodeJS.ProcessEnv = {},
+  ...otherPorts: readonly number[]
 ): Promise<Run> {
   const port = service.addresses[0]?.port ?? 0
-  const child = spawn(process.execPath, [PROGRAM, name, String(port)], {
+  const child = spawn(process.execPath, [PROGRAM, name, ...[port, ...otherPorts].map(String)], {
     env: { [variable]: `http://127.0.0.1:${port}`, AWS_CONFIG_FILE: '/dev/null', HOME: '/nonexistent', ...more },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -34,8 +38,12 @@ async function client(
   return { exitCode: child.exitCode, stdout, stderr }
 }
 
-function serve<I extends Instance>(provider: Provider<I>, instance = provider.instance()): Promise<MetadataService> {
-  return serveMetadata(provider, new LiveInstance(instance), [{ host: '127.0.0.1', port: 0 }])
+function serve<I extends Instance>(
+  provider: Provider<I>,
+  instance = provider.instance(),
+  options: ServiceOptions = {},
+): Promise<MetadataService> {
+  return serveMetadata(provider, new LiveInstance(instance), [{ host: '127.0.0.1', port: 0 }], options)
 }
 
 function answers({ exitCode, stdout, stderr }: Run): Record<string, unknown> {
@@ -127,5 +135,40 @@ describe("@azure/identity's managed identity", () => {
     const refused = await client('managed-identity', service, variable, other)
     expect(refused.exitCode).toBe(1)
     expect(refused.stderr).toContain('Identity not found')
+  })
+})
+
+describe("oci-common's instance principals", () => {
+  const variable = 'BOOTWRIGHT_OCI_METADATA'
+
+  it('authenticate with the certificate and key of the instance', async () => {
+    const { tenantId } = oracle.instance()
+    await using service = await serve(oracle)
+    await using authentication = await OracleAuthentication.start()
+    const found = answers(await client('oci-common', service, variable, {}, authentication.port))
+    expect(found).toEqual({ tenancy: tenantId, keyId: `ST$${authentication.token}` })
+    expect(authentication.judgements).toEqual([{ tenantId, certified: true, signed: true }])
+    expect([...new Set(service.transcript.exchanges.map(({ target }) => target))].sort()).toEqual([
+      '/opc/v2/identity/cert.pem',
+      '/opc/v2/identity/intermediate.pem',
+      '/opc/v2/identity/key.pem',
+    ])
+  })
+
+  it.for([
+    ['the key of another one', 'key.pem', 'rsa', { signed: false }],
+    ['an authority that did not certify it', 'intermediate.pem', 'authority', { certified: false }],
+  ] as const)('are refused with %s', async ([, file, what, judgement]) => {
+    const other = makeSigner()
+    const value =
+      what === 'rsa'
+        ? other.identity('other').privateKey.export({ type: 'pkcs1', format: 'pem' }).toString()
+        : pem(other.authority.certificate)
+    const faults = [{ path: `/opc/v2/identity/${file}`, fault: { kind: 'wrong-value', value } }] as const
+    await using service = await serve(oracle, oracle.instance(), { faults })
+    await using authentication = await OracleAuthentication.start()
+    const run = await client('oci-common', service, variable, {}, authentication.port)
+    expect(run.exitCode).toBe(1)
+    expect(authentication.judgements[0]).toMatchObject(judgement)
   })
 })

@@ -16,8 +16,8 @@ export type KeyKind = 'rsa' | 'dsa'
  */
 export interface Signer {
   readonly authority: Identity
-  /** The identity of a name, always the same one; `dsa` for the oldest documents of EC2. */
-  identity(commonName: string, kind?: KeyKind): Identity
+  /** The identity of a name and its organizational units, always the same one; `dsa` for the oldest documents of EC2. */
+  identity(commonName: string, kind?: KeyKind, units?: readonly string[]): Identity
   /** All identities get other keys from now on, certified by the same authority, as clouds do from time to time. */
   rotate(): void
 }
@@ -64,12 +64,12 @@ export function makeSigner(keys?: AuthorityKeys): Signer {
     get authority() {
       return use().authority
     },
-    identity(commonName, kind = 'rsa') {
-      const name = `${kind} ${commonName}`
+    identity(commonName, kind = 'rsa', units = []) {
+      const name = [kind, commonName, ...units].join('\n')
       let identity = identities.get(name)
       if (identity === undefined) {
         const { authority, [kind]: privateKey } = use()
-        const subject = { organization: 'Bootwright', commonName }
+        const subject = { organization: 'Bootwright', units, commonName }
         identity = { privateKey, certificate: certificateOf(subject, privateKey, authority) }
         identities.set(name, identity)
       }
