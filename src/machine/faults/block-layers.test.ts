@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -8,7 +8,7 @@ import { SYSTEM_DISK } from '../qemu-command.ts'
 import { BlockLayers } from './block-layers.ts'
 import { blkdebugRules, type DiskFault, faultLayer, stopRules } from './disk-fault.ts'
 import { BareQemu } from './qemu.test-support.ts'
-import { recordWrites } from './write-recording.ts'
+import { logNode, recordedWrites, recordWrites } from './write-recording.ts'
 import { materialise } from './write-replay.ts'
 
 const toolchain = (await readyToolchain().catch(() => undefined)) as Toolchain
@@ -99,5 +99,16 @@ describe.skipIf(toolchain === undefined)('faults of a disk in use (needs the too
     expect((await runUnchecked(compare(last))).exitCode).toBe(0)
     expect((await runUnchecked(compare(recording.basePath))).exitCode).toBe(1)
     qemu = await BareQemu.start(toolchain, ['-machine', 'none'])
+  })
+
+  it('let the largest request through that QEMU merges', async () => {
+    const [path, logPath] = [join(directory, 'alone.raw'), join(directory, 'alone.log')]
+    await writeFile(path, Buffer.alloc(1024 * 1024))
+    await writeFile(logPath, '')
+    const node = logNode({ driver: 'raw', file: { driver: 'file', filename: path } }, logPath, false)
+    const request = `writev -P 3 0${' 512'.repeat(1024)}`
+    await run(toolchain.command(['qemu-io', '-c', request, `json:${JSON.stringify(node)}`]))
+    const { entries } = await recordedWrites({ basePath: path, logPath }).log()
+    expect(entries.reduce((sum, { length }) => sum + length, 0)).toBe(1024 * 512)
   })
 })

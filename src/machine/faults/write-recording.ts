@@ -64,20 +64,35 @@ export function recordedWrites(paths: { basePath: string; logPath: string }): Re
   return { ...paths, log }
 }
 
+/**
+ * QEMU merges requests of up to 1024 pieces (IOV_MAX), and the log adds two to each: what then is larger than that the host
+ * refuses, and the guest would see errors. A piece is a sector at least.
+ */
+const MAX_REQUEST_BYTES = 1_000 * 512
+
+/**
+ * QEMU's node that logs what goes through it.
+ *
+ * @param below name or options of the node that it lies on
+ */
+export function logNode(below: string | object, logPath: string, isAppended: boolean): object {
+  const log = {
+    driver: 'blklogwrites',
+    file: below,
+    log: { driver: 'file', filename: logPath },
+    'log-append': isAppended,
+    ...KEEPS_DISCARDS,
+  }
+  return { driver: 'blkdebug', image: log, 'max-transfer': MAX_REQUEST_BYTES, ...KEEPS_DISCARDS }
+}
+
 function logLayer(logPath: string): BlockLayer {
   let isOld = false
   return {
     async open(qmp, below) {
       const node = nodeName('log')
-      await qmp.execute('blockdev-add', {
-        'node-name': node,
-        driver: 'blklogwrites',
-        file: below,
-        log: { driver: 'file', filename: logPath },
-        // Put over another layer than before, it goes on where it was.
-        'log-append': isOld,
-        ...KEEPS_DISCARDS,
-      })
+      // Put over another layer than before, it goes on where it was.
+      await qmp.execute('blockdev-add', { 'node-name': node, ...logNode(below, logPath, isOld) })
       isOld = true
       return [node]
     },
