@@ -1,3 +1,4 @@
+import { readFailed } from './apply/failed-record.ts'
 import { findBootPartitions } from './boot-partitions.ts'
 import { hostSpecifiers, systemArchitecture } from './host-specifiers.ts'
 import type { RetryOptions } from './install/index.ts'
@@ -31,6 +32,8 @@ export interface OpenedUpdates extends Omit<Definitions, 'transfers'> {
   /** `/`, or the root of another system. */
   readonly root: string
   readonly transfers: readonly PlacedTransfer[]
+  /** Versions that have burnt all their tries at some time. */
+  readonly failedBefore: readonly string[]
   /** What is installed and available of the transfers that are on; sources are asked unless `isOffline`. */
   discover(options: DiscoverOptions): Promise<readonly FoundTransfer[]>
   /** What is installed of those that are off. */
@@ -81,6 +84,8 @@ export function openUpdates(options: UpdatesOptions): OpenedUpdates {
     ...definitions,
     root,
     transfers,
+    // Nothing is noted for definitions of somebody's own, nor in an image.
+    failedBefore: options.directory === undefined && image === undefined ? readFailed(root, options.component) : [],
     async discover({ isOffline, ...asked }) {
       const manifests = new Map<string, Promise<readonly ManifestEntry[]>>()
       const entriesOf = (transfer: Transfer): Promise<readonly ManifestEntry[]> => {

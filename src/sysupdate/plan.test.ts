@@ -103,6 +103,20 @@ describe('planUpdate()', () => {
     expect(planUpdate([{ ...transfer('', '2'), installed: [burnt] }], 'correct', '1').candidate).toBeUndefined()
   })
 
+  it('does not offer again what has burnt its tries and was deleted, nor repairs what has', () => {
+    const plan = (available: string, behaviour?: PlanBehaviour) =>
+      planUpdate([transfer('1', available)], behaviour, '1', ['2'])
+    const { sets, candidate } = plan('2')
+    expect(candidate).toBeUndefined()
+    expect(sets.map(assessment)).toEqual(['available+failed', 'current'])
+    expect(plan('2 3').candidate?.version).toBe('3')
+    expect(plan('2', 'original').candidate?.version).toBe('2')
+    const burnt = { ...instance('2'), fields: { version: '2', triesLeft: 0n, triesDone: 3n } }
+    const broken = [{ ...transfer('', '2'), installed: [instance('1'), burnt] }, transfer('1', '2')]
+    expect(planUpdate(broken, 'correct', '1').candidate).toBeUndefined()
+    expect(planUpdate(broken, 'correct', '2').candidate?.version).toBe('2')
+  })
+
   it('chooses the same of two that are equal, whatever their order', () => {
     const two = [
       { ...instance('1_b'), path: '/x', patternIndex: 1 },

@@ -26,7 +26,7 @@ export interface UpdateSet {
   readonly isIncomplete: boolean
   readonly isObsolete: boolean
   readonly isProtected: boolean
-  /** It has burnt all its tries, and another version is running: it does not boot. */
+  /** It has burnt all its tries, now or before it was deleted, and another version is running: it does not boot. */
   readonly isFailed: boolean
 }
 
@@ -49,11 +49,13 @@ export type PlanBehaviour = 'original' | 'correct'
  * Puts instances together to versions, and chooses what to install. Pure; transfers are the enabled ones, in order.
  *
  * @param running the version that is booted, where it is one of these
+ * @param failedBefore versions that have burnt all their tries at some time
  */
 export function planUpdate(
   transfers: readonly PlannedTransfer[],
   behaviour: PlanBehaviour = 'correct',
   running?: string,
+  failedBefore: readonly string[] = [],
 ): UpdatePlan {
   const installed = transfers.map((transfer) => byVersion(transfer.installed))
   const available = transfers.map((transfer) => byVersion(transfer.available))
@@ -97,7 +99,7 @@ export function planUpdate(
         isPartial: false,
         isPending: false,
         isIncomplete: false,
-        isFailed: false,
+        isFailed: behaviour === 'correct' && failedBefore.some((failed) => compareVersions(failed, version) === 0),
         ...judge(version, transfers),
       })
     } else {
@@ -120,7 +122,8 @@ function choose(
   behaviour: PlanBehaviour,
 ): Pick<UpdatePlan, 'newestInstalled' | 'candidate' | 'reason'> {
   const newestInstalled = sets.find((set) => set.isInstalled)
-  const offered = sets.find((set) => set.isAvailable)
+  // What does not boot is not offered, and not repaired; who names it gets it.
+  const offered = sets.find((set) => set.isAvailable && (set.isInstalled || !set.isFailed))
   const said = (candidate: UpdateSet | undefined, reason: string) => ({ newestInstalled, candidate, reason })
   const fresh = offered !== undefined && !offered.isInstalled && !offered.isObsolete ? offered : undefined
 
@@ -128,11 +131,12 @@ function choose(
     if (fresh !== undefined) return said(fresh, 'nothing is installed')
     return said(undefined, offered === undefined ? 'nothing is available' : `${offered.version} is obsolete`)
   }
-  const { version, isIncomplete, isAvailable, isObsolete, isPartial, isPending } = newestInstalled
+  const { version, isIncomplete, isAvailable, isObsolete, isPartial, isPending, isFailed } = newestInstalled
   if (fresh !== undefined && compareVersions(fresh.version, version) > 0) {
     return said(fresh, `newer than ${version}, which is installed`)
   }
-  if (isIncomplete && isAvailable && !isObsolete) return said(newestInstalled, 'it is installed, but lacks a part')
+  if (isIncomplete && isAvailable && !isObsolete && !isFailed)
+    return said(newestInstalled, 'it is installed, but lacks a part')
   if (isPending && !isPartial && !isIncomplete) return said(newestInstalled, 'it is there, but not activated')
   if (isPending || isPartial) {
     const canFinish = behaviour === 'original' || (isAvailable && !isObsolete)
@@ -216,7 +220,7 @@ function pick(instances: readonly Instance[], version: string): Instance | undef
 export function assessment(set: UpdateSet): string {
   let base: string
   if (set.isInstalled) base = set.isNewest ? 'current' : set.isProtected ? 'protected' : 'installed'
-  else base = set.isNewest && !set.isObsolete ? 'candidate' : 'available'
+  else base = set.isNewest && !set.isObsolete && !set.isFailed ? 'candidate' : 'available'
   const suffixes = [
     set.isPartial ? 'partial' : set.isPending ? 'pending' : '',
     set.isObsolete ? 'obsolete' : '',

@@ -127,6 +127,23 @@ describe.skipIf(toolchain === undefined)('update (needs the tools: ./bootwright 
     expectVersion('2')
   })
 
+  it('leaves a version alone that has burnt its tries and was deleted, until somebody names it', async () => {
+    const note = 'var/lib/systemd/sysupdate/failed.json'
+    for (const nonsense of ['', '{', '[]', '{"versions":{}}', '{"versions":[2]}']) {
+      write(note, nonsense)
+      expect((await sysupdate('check-new')).stdout).toBe('2\n')
+    }
+    write(note, '{"versions":["2","4"]}\n')
+    expect(await sysupdate('check-new')).toMatchObject({ exitCode: 1, stdout: '' })
+    expect(await sysupdate('update')).toMatchObject({ exitCode: 0, lastError: 'No update needed.' })
+    expectUntouched()
+    expect((await sysupdate('list')).stdout).toMatch(/2 .*available\+failed/)
+    expect(await sysupdate('update', '2')).toMatchObject({ exitCode: 0 })
+    expectVersion('2')
+    expect(JSON.parse(readFileSync(join(root, note), 'utf8'))).toEqual({ versions: ['4'] })
+    expect((await sysupdate('list')).stdout).toMatch(/2 .*current\n/)
+  })
+
   it('puts away what is half done when it is ended', async () => {
     using _ = server.fail(parseServeFault('/p_2.raw stall 1000'))
     const main = join(import.meta.dirname, '../../cli/main.ts')

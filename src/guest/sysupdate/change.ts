@@ -16,6 +16,7 @@ import {
   type Run,
   RunLock,
   recordedComponents,
+  rememberFailed,
   type UpdateSet,
   vacuum,
 } from '../../sysupdate/index.ts'
@@ -105,7 +106,11 @@ async function updateOne(
   const found = await opened.discover({ ...run.retry, isOffline, verify, compat, warn })
   run.tell({ kind: 'info', text: 'Determining installed update sets…' })
   if (!isOffline) run.tell({ kind: 'info', text: 'Determining available update sets…' })
-  const plan = planUpdate(found, run.behaviour, run.running)
+  const plan = planUpdate(found, run.behaviour, run.running, opened.failedBefore)
+  rememberFailed(
+    run,
+    plan.sets.flatMap(({ version, isFailed }) => (isFailed ? [version] : [])),
+  )
   const [version] = options.names
   const isAcquiring = verb === 'acquire' || !isOffline
   const prepared = (isAcquiring ? prepareAcquisition : prepareInstallation)(run, found, plan, version)

@@ -166,5 +166,5 @@ function mark(set: UpdateSet, glyphs: Glyphs): string {
   if (set.isPartial || set.isPending) return glyphs.download
   if (set.isInstalled && set.isNewest) return glyphs.blackCircle
   if (set.isInstalled && set.isProtected) return glyphs.whiteCircle
-  return set.isAvailable && set.isNewest ? glyphs.circleArrow : ' '
+  return set.isAvailable && set.isNewest && !set.isFailed ? glyphs.circleArrow : ' '
 }

@@ -35,7 +35,7 @@ export async function showVersions(
   const say = (text: string): void => output.log('warning', text)
   if (!isOffline) output.log('info', `Discovering available instances${output.glyphs.ellipsis}`)
   const transfers = await opened.discover({ isOffline, verify, compat, warn: say })
-  const plan = planUpdate(transfers, compat ? 'original' : 'correct', runningVersion(options))
+  const plan = planUpdate(transfers, compat ? 'original' : 'correct', runningVersion(options), opened.failedBefore)
   if (verb === 'check-new') {
     const version = plan.candidate?.version
     if (options.json !== 'off') print(options, output, { available: version ?? null })

@@ -136,7 +136,7 @@ export function sysupdateService(
     const found = await opened.discover({ isOffline: false, verify, compat, warn }).catch((error: unknown) => {
       throw failure(error, warn)
     })
-    const { candidate } = planUpdate(found, compat ? 'original' : 'correct')
+    const { candidate } = planUpdate(found, compat ? 'original' : 'correct', undefined, opened.failedBefore)
     if (candidate === undefined) throw new VarlinkErrorReply(`${NAME}.NoUpdateNeeded`)
     return { available: candidate.version }
   }

@@ -1,10 +1,6 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { openPlace } from '../install/index.ts'
-import { resolveBelow } from '../root-path.ts'
 import type { Instance } from '../types.ts'
+import { type NotePlace, readNote, removeNote, writeNote } from './note.ts'
 import type { Run } from './run.ts'
-
-const DIRECTORY = '/var/lib/systemd/sysupdate'
 
 /**
  * What the parts were acquired from that wait to be installed: by the name of their transfer, a word for the content of the
@@ -17,38 +13,26 @@ export function contentWord({ path, fields }: Instance): string {
   return fields.sha256 ?? `${path} ${fields.mtimeUs ?? ''} ${fields.size ?? ''}`
 }
 
+/** None, or none that tells anything: then everything is acquired anew. */
 export function readAcquired(run: Run, version: string): AcquiredRecord {
   if (!isKept(run)) return {}
-  try {
-    const text = readFileSync(resolveBelow(run.opened.root, `${DIRECTORY}/${nameFor(run)}`), 'utf8')
-    const { version: of, parts } = JSON.parse(text) as { version?: unknown; parts?: unknown }
-    if (of !== version || typeof parts !== 'object' || parts === null) return {}
-    return Object.fromEntries(Object.entries(parts).filter(([, word]) => typeof word === 'string'))
-  } catch {
-    // None, or none that tells anything: then everything is acquired anew.
-    return {}
-  }
+  const { version: of, parts } = (readNote(placeOf(run)) ?? {}) as { version?: unknown; parts?: unknown }
+  if (of !== version || typeof parts !== 'object' || parts === null) return {}
+  return Object.fromEntries(Object.entries(parts).filter(([, word]) => typeof word === 'string'))
 }
 
 export function writeAcquired(run: Run, version: string, parts: AcquiredRecord): void {
-  if (!isKept(run)) return
-  using place = openPlace({ root: run.opened.root, directory: DIRECTORY, name: nameFor(run) }, run)
-  const aside = place.path('.#')
-  rmSync(aside, { force: true })
-  writeFileSync(aside, `${JSON.stringify({ version, parts })}\n`, { flag: 'wx', mode: 0o600, flush: run.isSynced })
-  renameSync(aside, place.path(''))
-  place.sync()
+  if (isKept(run)) writeNote(placeOf(run), { version, parts }, run)
 }
 
 export function removeAcquired(run: Run): void {
-  if (!isKept(run)) return
-  rmSync(resolveBelow(run.opened.root, `${DIRECTORY}/${nameFor(run)}`), { force: true })
+  if (isKept(run)) removeNote(placeOf(run))
 }
 
 function isKept({ behaviour, isRecorded }: Run): boolean {
   return behaviour === 'correct' && isRecorded
 }
 
-function nameFor({ component }: Run): string {
-  return component === undefined ? 'acquired.json' : `acquired.${component}.json`
+function placeOf({ opened, component }: Run): NotePlace {
+  return { root: opened.root, component, name: 'acquired' }
 }

@@ -1,5 +1,6 @@
 export { acquireParts } from './acquire.ts'
 export { cleanUp, recordedComponents } from './cleanup.ts'
+export { rememberFailed } from './failed-record.ts'
 export { type InstalledPart, installParts } from './install.ts'
 export { type Part, type PreparedUpdate, prepareAcquisition, prepareInstallation } from './prepare.ts'
 export { lockTargets, type Run, type RunEvent } from './run.ts'

@@ -1,6 +1,7 @@
 import { installDirectory, installFile, installPartition, PENDING, setCurrentLink } from '../install/index.ts'
 import { partitionPath } from '../instances.ts'
 import { removeAcquired } from './acquired-record.ts'
+import { forgetFailed } from './failed-record.ts'
 import { recordInstalled } from './install-database.ts'
 import type { Part, PreparedUpdate } from './prepare.ts'
 import type { Run } from './run.ts'
@@ -24,6 +25,7 @@ export async function installParts(run: Run, { set, parts }: PreparedUpdate): Pr
     installed.push({ transfer: transfer.id, path })
   }
   removeAcquired(run)
+  forgetFailed(run, set.version)
   run.tell({ kind: 'step', step: 'installed', version: set.version })
   return installed
 }

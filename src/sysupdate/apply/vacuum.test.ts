@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -20,7 +20,11 @@ afterEach(() => rmSync(root, { recursive: true }))
 async function left(
   files: readonly string[],
   running: string | undefined,
-  { behaviour = 'correct', acquiring }: { behaviour?: PlanBehaviour; acquiring?: string } = {},
+  {
+    behaviour = 'correct',
+    acquiring,
+    isRecorded = false,
+  }: { behaviour?: PlanBehaviour; acquiring?: string; isRecorded?: boolean } = {},
 ): Promise<string[]> {
   for (const name of readdirSync(join(root, 'dst'))) rmSync(join(root, 'dst', name))
   for (const name of files) writeFileSync(join(root, 'dst', name), '')
@@ -40,7 +44,7 @@ async function left(
       running,
       instancesMax: undefined,
       isSynced: false,
-      isRecorded: false,
+      isRecorded,
       lock: undefined,
       signal: undefined,
       retry: {},
@@ -65,4 +69,16 @@ it('vacuum() makes room by what does not boot', async () => {
   // The last try of what runs takes its counter to zero as well.
   expect(await left(files, '2', { acquiring: '3' })).toEqual(['k_2+0-3.efi'])
   expect(await left(files, undefined, { acquiring: '3' })).toEqual(['k_2+0-3.efi'])
+})
+
+it('vacuum() notes what does not boot before it deletes it', async () => {
+  const note = join(root, 'var/lib/systemd/sysupdate/failed.json')
+  await left(['k_1.efi', 'k_2+0-3.efi'], '1', { acquiring: '3' })
+  expect(existsSync(note)).toBe(false)
+  await left(['k_1.efi', 'k_2+0-3.efi'], '1', { acquiring: '3', behaviour: 'original', isRecorded: true })
+  expect(existsSync(note)).toBe(false)
+  for (const version of ['2', '4', '4']) {
+    await left(['k_1.efi', `k_${version}+0-3.efi`], '1', { acquiring: '5', isRecorded: true })
+  }
+  expect(JSON.parse(readFileSync(note, 'utf8'))).toEqual({ versions: ['2', '4'] })
 })

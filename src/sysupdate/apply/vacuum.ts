@@ -2,6 +2,7 @@ import { removeTemporary } from '../install/index.ts'
 import type { FoundTransfer } from '../open-updates.ts'
 import { instanceOf, isFailedVersion } from '../plan.ts'
 import { planVacuum, type Removal } from '../plan-vacuum.ts'
+import { rememberFailed } from './failed-record.ts'
 import { removeInstance } from './remove-instance.ts'
 import type { Run } from './run.ts'
 
@@ -20,6 +21,7 @@ export async function vacuum(run: Run, enabled: readonly FoundTransfer[], acquir
   const running = run.running === undefined ? [] : [run.running]
   const protectVersions = isCorrect ? [...enabled.flatMap((one) => one.protectVersions), ...running] : undefined
   const failedVersions = isCorrect ? failedOf(enabled, run.running) : []
+  rememberFailed(run, failedVersions)
   const plans = enabled
     .filter((transfer) => acquiring === undefined || !isHeld(transfer, acquiring, run))
     .map((transfer) => ({
