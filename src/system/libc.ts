@@ -42,6 +42,14 @@ export function isListeningSocket(fd: number): boolean {
   return socketOption(fd, SO_ACCEPTCONN, 4).readInt32LE(0) !== 0
 }
 
+/** Whether the kernel gives a socket of this kind to this process; it is closed at once. */
+export function opensSocket(family: number, type: number, protocol: number): boolean {
+  const fd = libc().socket(family, type, protocol)
+  if (fd < 0) return false
+  libc().close(fd)
+  return true
+}
+
 /** The user at the other end of a connected UNIX socket (SO_PEERCRED, unix(7)): whoever connected, whatever he is now. */
 export function peerUid(fd: number): number {
   // struct ucred: pid, uid, gid

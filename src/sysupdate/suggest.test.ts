@@ -29,6 +29,27 @@ it('suggestion() judges hosts, by all conditions and one of the triggers', () =>
 
 it('suggestion() says why it cannot tell', () => {
   expect(judged(on('Firmware', 'smbios-field(malformed)'))).toBe('Invalid argument')
-  expect(judged(on('Version', 'systemd > 200'))).toBe('Operation not supported')
+  expect(judged(on('Version', 'systemd >'))).toBe('Invalid argument')
   expect(judged(on('MachineTag', 'no-such-tag-anywhere'))).toBe(false)
+})
+
+it.for<readonly [string, string, ReturnType<typeof judged>]>([
+  ['Version', 'systemd > 200', true],
+  ['Version', 'systemd == 262.0', false],
+  ['Version', 'systemd=262', true],
+  ['Version', '>= 1 <1', false],
+  ['Version', '>= 1 < 1', 'Invalid argument'],
+  ['Version', '* $=*', true],
+  ['Version', '"', 'Invalid argument'],
+  ['OSRelease', 'NO_SUCH_FIELD=x', false],
+  ['OSRelease', 'NO_SUCH_FIELD!=x', true],
+  ['OSRelease', 'ID', 'Invalid argument'],
+  ['OSRelease', 'ID= x', 'Invalid argument'],
+  ['Credential', 'no-such-credential', false],
+  ['Security', 'no-such-thing', false],
+  ['Host', hostname().toUpperCase(), true],
+  ['Firmware', 'smbios-field(no_such_field = x)', false],
+  ['Firmware', 'smbios-field(x = y z)', 'Invalid argument'],
+])('suggestion() judges SuggestOn%s=%s', ([subject, parameter, expected]) => {
+  expect(judged(on(subject, parameter))).toBe(expected)
 })
