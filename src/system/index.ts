@@ -1,3 +1,4 @@
+export * from './btrfs.ts'
 export * from './disk-file.ts'
 export * from './error.ts'
 export * from './host-refusal.ts'

@@ -4,16 +4,16 @@ import { resolveBelow } from './root-path.ts'
 import { readMounts, SYSTEM_PLACES, type SystemPlaces } from './system-disk.ts'
 
 /** Types of partitions (UAPI.2). */
-const ESP = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
-const XBOOTLDR = 'bc13c2ff-59e6-4262-a352-b275fd6f7172'
+export const EFI_SYSTEM = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
+export const EXTENDED_BOOT = 'bc13c2ff-59e6-4262-a352-b275fd6f7172'
 
 /** Where the EFI and the boot partition are mounted below a root, in the order of UAPI.1; what is not there is absent. */
 export function findBootPartitions(
   root: string,
   places: SystemPlaces = SYSTEM_PLACES,
 ): { readonly esp?: string; readonly xbootldr?: string } {
-  const esp = ['/efi', '/boot', '/boot/efi'].map((path) => mountOf(root, path, ESP, places)).find(Boolean)
-  const xbootldr = mountOf(root, '/boot', XBOOTLDR, places)
+  const esp = ['/efi', '/boot', '/boot/efi'].map((path) => mountOf(root, path, EFI_SYSTEM, places)).find(Boolean)
+  const xbootldr = mountOf(root, '/boot', EXTENDED_BOOT, places)
   return { ...(esp === undefined ? {} : { esp }), ...(xbootldr === undefined ? {} : { xbootldr }) }
 }
 

@@ -1,5 +1,6 @@
 import { checkGptName } from '../formats/index.ts'
 import { BootwrightError } from '../system/index.ts'
+import type { FatPlace } from './fat-place.ts'
 import { partitionRole, unfinishedType } from './partition-types.ts'
 import { formatPattern, type PatternFields } from './pattern.ts'
 import type { PlanBehaviour } from './plan.ts'
@@ -19,6 +20,10 @@ export interface FileTarget {
   /** When it was changed last, in microseconds since 1970; the server's word without. */
   readonly mtimeUs?: bigint | undefined
   readonly readOnly?: boolean | undefined
+  /** The file system of a disk image that it is in; root and directory mean nothing then. */
+  readonly fat?: FatPlace
+  /** Of a directory: whether it is a subvolume, where the file system has them. */
+  readonly isSubvolume?: boolean
 }
 
 /** A slot to fill: one of the partitions of a type that are called `_empty`. */
@@ -76,9 +81,10 @@ export function destinationOf(
   const isDirectory = transfer.target.type === 'directory' || transfer.target.type === 'subvolume'
   return {
     kind: isDirectory ? 'directory' : 'file',
-    root: place.root,
-    directory: place.directory,
-    links: place.links,
+    ...(transfer.target.type === 'subvolume' ? { isSubvolume: true } : {}),
+    ...(place.kind === 'fat'
+      ? { fat: place, root: '/', directory: place.directory }
+      : { root: place.root, directory: place.directory, links: place.links }),
     name,
     mode: fields.mode,
     mtimeUs: fields.mtimeUs,

@@ -1,5 +1,6 @@
 import { lstatSync, readdirSync } from 'node:fs'
 import type { Gpt, GptPartition } from '../formats/index.ts'
+import { type FatPlace, openFat } from './fat-place.ts'
 import { addressOf, type ManifestEntry } from './manifest/index.ts'
 import { unfinishedType } from './partition-types.ts'
 import { matchPatterns, type PatternFields } from './pattern.ts'
@@ -13,6 +14,14 @@ const UNFINISHED = /^\.sysupdate\.(partial|pending)\./
 /** Deeper than any pattern goes; a directory is no loop, because links are not followed. */
 const MAX_DEPTH = 64
 
+/** What a directory of a tree has, of files and directories alone. */
+interface TreeEntry {
+  readonly name: string
+  readonly isDirectory: boolean
+  /** What the file system knows of it. */
+  readonly fields: Partial<PatternFields>
+}
+
 /**
  * Instances of a resource in the file system: files or directories by their own kind, never links, in no particular order.
  * A directory that is not there has none.
@@ -20,38 +29,48 @@ const MAX_DEPTH = 64
  * @param path of the resource, already resolved
  */
 export function directoryInstances(resource: Resource, path: string): Instance[] {
+  return treeInstances(resource, path, (below) => entriesIn(below === '' ? path : `${path}/${below}`))
+}
+
+/** The same in a FAT file system of a disk image, which tells nothing of modes. */
+export function fatInstances(resource: Resource, place: FatPlace): Instance[] {
+  using volume = openFat(place)
+  return treeInstances(resource, place.path, (below) =>
+    (volume.list(`${place.directory}/${below}`) ?? []).map(({ name, isDirectory }) => ({
+      name,
+      isDirectory,
+      fields: {},
+    })),
+  )
+}
+
+function treeInstances(resource: Resource, root: string, list: (below: string) => readonly TreeEntry[]): Instance[] {
   const found: Instance[] = []
-  visit(resource, path, '', 0, found)
+  const visit = (below: string, depth: number): void => {
+    for (const { name, isDirectory, fields } of list(below)) {
+      const [prefix = '', state] = UNFINISHED.exec(name) ?? []
+      const at = below === '' ? '' : `${below}/`
+      const match = matchPatterns(resource.patterns, `${at}${name.slice(prefix.length)}`)
+      if (match.fields !== undefined && isDirectory === isDirectoryType(resource)) {
+        const { type } = resource
+        const path = `${root}/${at}${name}`
+        const all = { ...fields, ...match.fields }
+        found.push({ type, path, fields: all, state: stateOf(state), patternIndex: match.index })
+      } else if (isDirectory && match.isDescent && depth < MAX_DEPTH) visit(`${at}${name}`, depth + 1)
+    }
+  }
+  visit('', 0)
   return found
 }
 
-function visit(resource: Resource, root: string, below: string, depth: number, found: Instance[]): void {
-  for (const name of namesIn(below === '' ? root : `${root}/${below}`)) {
-    const path = `${root}/${below}${below === '' ? '' : '/'}${name}`
-    const facts = lstatSync(path, { throwIfNoEntry: false, bigint: true })
-    if (facts === undefined) continue
-    const isDirectory = facts.isDirectory()
-    if (!isDirectory && !facts.isFile()) continue
-    const [prefix = '', state] = UNFINISHED.exec(name) ?? []
-    const relative = `${below}${below === '' ? '' : '/'}${name.slice(prefix.length)}`
-    const match = matchPatterns(resource.patterns, relative)
-    if (match.fields !== undefined && isDirectory === isDirectoryType(resource)) {
-      const fields: PatternFields = {
-        mtimeUs: facts.mtimeNs / 1000n,
-        // Nobody gains a right by an update: no write access for all, no set-user-ID.
-        mode: Number(facts.mode & 0o775n),
-        ...match.fields,
-      }
-      found.push({ type: resource.type, path, fields, state: stateOf(state), patternIndex: match.index })
-      continue
-    }
-    if (isDirectory && match.isDescent && depth < MAX_DEPTH)
-      visit(resource, root, relativeDirectory(below, name), depth + 1, found)
-  }
-}
-
-function relativeDirectory(below: string, name: string): string {
-  return below === '' ? name : `${below}/${name}`
+function entriesIn(directory: string): TreeEntry[] {
+  return namesIn(directory).flatMap((name): TreeEntry[] => {
+    const facts = lstatSync(`${directory}/${name}`, { throwIfNoEntry: false, bigint: true })
+    const isDirectory = facts?.isDirectory() === true
+    if (facts === undefined || !(isDirectory || facts.isFile())) return []
+    // Nobody gains a right by an update: no write access for all, no set-user-ID.
+    return [{ name, isDirectory, fields: { mtimeUs: facts.mtimeNs / 1000n, mode: Number(facts.mode & 0o775n) } }]
+  })
 }
 
 function isDirectoryType({ type }: Resource): boolean {

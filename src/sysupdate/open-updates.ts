@@ -1,8 +1,9 @@
+import { BootwrightError } from '../system/index.ts'
 import { readFailed } from './apply/failed-record.ts'
 import { findBootPartitions } from './boot-partitions.ts'
 import { hostSpecifiers, systemArchitecture } from './host-specifiers.ts'
 import type { RetryOptions } from './install/index.ts'
-import { directoryInstances, manifestInstances, partitionInstances } from './instances.ts'
+import { directoryInstances, fatInstances, manifestInstances, partitionInstances } from './instances.ts'
 import { fetchManifest, findKeyrings, type ManifestEntry } from './manifest/index.ts'
 import type { PlannedTransfer } from './plan.ts'
 import { type DefinitionPlace, type Definitions, readDefinitions } from './read-definitions.ts'
@@ -41,6 +42,7 @@ export interface OpenedUpdates extends Omit<Definitions, 'transfers'> {
 }
 
 export interface DiscoverOptions extends RetryOptions {
+  readonly signal?: AbortSignal | undefined
   readonly isOffline: boolean
   /** In place of what each transfer says (`--verify=`). */
   readonly verify: boolean | undefined
@@ -78,6 +80,11 @@ export function openUpdates(options: UpdatesOptions): OpenedUpdates {
     const place = findTargetPlace(transfer.target, root, bases, image)
     // The original looks at the table before anything else, whatever it is asked.
     if (place.kind === 'partitions') readTable(place.disk)
+    if (image !== undefined && transfer.currentSymlink !== undefined) {
+      throw new BootwrightError('UPDATE_REFUSED', `CurrentSymlink= of ${transfer.id} cannot be made in a disk image`, {
+        hint: 'Leave it out, or mount the image and use --root=.',
+      })
+    }
     return { ...transfer, place }
   })
   return {
@@ -117,6 +124,7 @@ export function openUpdates(options: UpdatesOptions): OpenedUpdates {
 
 function installedOf({ target, place }: PlacedTransfer): Pick<FoundTransfer, 'installed' | 'emptySlots'> {
   if (place.kind === 'files') return { installed: directoryInstances(target, place.path), emptySlots: 0 }
+  if (place.kind === 'fat') return { installed: fatInstances(target, place), emptySlots: 0 }
   const { instances, empty } = partitionInstances(target, readTable(place.disk), place.disk)
   return { installed: instances, emptySlots: empty.length }
 }
@@ -146,6 +154,7 @@ async function readManifest(
   const { entries, warnings } = await fetchManifest(url, {
     ...(retry.retries === undefined ? {} : { retries: retry.retries }),
     ...(retry.backOffMs === undefined ? {} : { backOffMs: retry.backOffMs }),
+    signal: retry.signal,
     keyrings,
     now: isFreshnessAsked ? new Date() : undefined,
     acceptExpiredKeys: compat,

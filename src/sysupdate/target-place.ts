@@ -1,6 +1,7 @@
 import { realpathSync, statSync } from 'node:fs'
 import { type Gpt, parseGpt } from '../formats/index.ts'
 import { BootwrightError, openDisk } from '../system/index.ts'
+import { type FatPlace, findFatPlace } from './fat-place.ts'
 import { resourceDirectory } from './instances.ts'
 import { resolveBelow } from './root-path.ts'
 import { diskOfDirectory, systemDisk } from './system-disk.ts'
@@ -18,6 +19,7 @@ export type TargetPlace =
       readonly path: string
     }
   | { readonly kind: 'partitions'; readonly disk: string }
+  | FatPlace
 
 /** What `PathRelativeTo=` can name beside the root. */
 export interface PathBases {
@@ -55,13 +57,15 @@ export function directoryOf(resource: Resource, root: string, bases: PathBases):
   })
 }
 
-function findPlaceOnImage({ type, path }: Resource, image: string): TargetPlace {
+function findPlaceOnImage(target: Resource, image: string): TargetPlace {
+  const { type, path, pathRelativeTo } = target
   if (type === 'partition' && path === 'auto') return { kind: 'partitions', disk: image }
   if (type === 'partition') {
     throw refused(`With --image=, the disk is the image: expected Path=auto in [Target], found '${path}'.`)
   }
+  if (pathRelativeTo !== 'root') return findFatPlace(target, image, readTable(image).partitions)
   throw refused(
-    `Only partitions of a disk image can be updated without mounting it: '${path}' is in a file system. Mount the image and use --root=.`,
+    `Only partitions of a disk image, and its EFI and boot partition, can be updated without mounting it: '${path}' is in another file system. Mount the image and use --root=.`,
   )
 }
 

@@ -7,6 +7,7 @@ let now = 0
 const progress = (receivedBytes: number, totalBytes?: number, index = 0): RunEvent => ({
   kind: 'progress',
   version: '2',
+  transfer: 'x',
   index,
   count: 3,
   receivedBytes,

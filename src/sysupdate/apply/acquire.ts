@@ -1,6 +1,13 @@
 import { BootwrightError } from '../../system/index.ts'
 import type { Destination } from '../destination.ts'
-import { type AcquireOptions, acquireDirectory, acquireFile, acquirePartition, type Payload } from '../install/index.ts'
+import {
+  type AcquireOptions,
+  acquireDirectory,
+  acquireFile,
+  acquireInFat,
+  acquirePartition,
+  type Payload,
+} from '../install/index.ts'
 import type { Instance } from '../types.ts'
 import { contentWord, readAcquired, writeAcquired } from './acquired-record.ts'
 import type { Part, PreparedUpdate } from './prepare.ts'
@@ -18,7 +25,7 @@ export async function acquireParts(run: Run, { set, parts }: PreparedUpdate): Pr
       run.tell({ kind: 'removing', reason: 'outdated', path: part.replaces.path, type: part.replaces.type })
       await removeInstance(part.transfer, part.replaces)
     }
-    run.tell({ kind: 'acquiring', from: part.instance.path, to: shownDestination(part) })
+    run.tell({ kind: 'acquiring', transfer: part.transfer.id, from: part.instance.path, to: shownDestination(part) })
     await acquirePart(part, {
       ...run.retry,
       signal: run.signal,
@@ -26,9 +33,9 @@ export async function acquireParts(run: Run, { set, parts }: PreparedUpdate): Pr
       keepsPartial: run.behaviour === 'original',
       mayLeaveHost: run.behaviour === 'original',
       ...(run.lock === undefined ? {} : { lock: run.lock }),
-      onProgress: ({ received, total }) => {
-        const bytes = { receivedBytes: received, totalBytes: total }
-        run.tell({ kind: 'progress', version: set.version, index: part.index, count: set.instances.length, ...bytes })
+      onProgress: (receivedBytes, totalBytes) => {
+        const place = { transfer: part.transfer.id, index: part.index, count: set.instances.length }
+        run.tell({ kind: 'progress', version: set.version, ...place, receivedBytes, totalBytes })
       },
     })
     acquired = { ...acquired, [part.transfer.id]: contentWord(part.instance) }
@@ -38,15 +45,17 @@ export async function acquireParts(run: Run, { set, parts }: PreparedUpdate): Pr
 }
 
 async function acquirePart({ instance, destination }: Part, options: AcquireOptions): Promise<void> {
-  switch (destination.kind) {
-    case 'file':
-      return acquireFile(destination, payloadOf(instance), options)
-    case 'partition':
-      await acquirePartition(destination, payloadOf(instance), options)
-      return
-    case 'directory':
-      return acquireDirectory(destination, treeOf(instance), options)
+  if (destination.kind === 'partition') {
+    await acquirePartition(destination, payloadOf(instance), options)
+    return
   }
+  const { kind, fat } = destination
+  if (fat !== undefined) {
+    const source = kind === 'file' ? { file: payloadOf(instance) } : { tree: treeOf(instance) }
+    return acquireInFat(fat, destination, source, options)
+  }
+  if (kind === 'file') return acquireFile(destination, payloadOf(instance), options)
+  return acquireDirectory(destination, treeOf(instance), options)
 }
 
 function treeOf(instance: Instance): Parameters<typeof acquireDirectory>[1] {
@@ -65,7 +74,7 @@ function payloadOf({ type, path, address, fields }: Instance): Payload {
 
 /** Which slot it will be is not known before. */
 function shownDestination({ transfer, destination }: Part): string {
-  return transfer.place.kind === 'files' && destination.kind !== 'partition'
+  return transfer.place.kind !== 'partitions' && destination.kind !== 'partition'
     ? `${transfer.place.path}/${destination.name}`
     : nameOf(destination)
 }

@@ -1,4 +1,4 @@
-import { installDirectory, installFile, installPartition, PENDING, setCurrentLink } from '../install/index.ts'
+import { activate, activateInFat, installPartition, PENDING, setCurrentLink } from '../install/index.ts'
 import { partitionPath } from '../instances.ts'
 import { removeAcquired } from './acquired-record.ts'
 import { forgetFailed } from './failed-record.ts'
@@ -36,14 +36,16 @@ async function installPart(run: Run, { transfer, instance, destination, todo }: 
     const pendingLabel = todo === 'install' ? instance.label : undefined
     return partitionPath(destination.disk, await installPartition(destination, { pendingLabel }))
   }
-  const directory = place.kind === 'files' ? place.path : ''
-  const install = destination.kind === 'directory' ? installDirectory : installFile
-  await install(destination, {
+  const directory = place.kind === 'partitions' ? '' : place.path
+  const options = {
     isSynced: run.isSynced,
     ...(run.lock === undefined ? {} : { lock: run.lock }),
     pendingName: todo === 'install' ? finalName(instance.path.slice(directory.length + 1)) : undefined,
-  })
-  if (run.isRecorded) recordInstalled(run, directory, target.patterns)
+  }
+  const { kind, fat } = destination
+  if (fat === undefined) activate(kind, destination, options)
+  else await activateInFat(kind, fat, destination, options)
+  if (run.isRecorded && fat === undefined) recordInstalled(run, directory, target.patterns)
   return `${directory}/${destination.name}`
 }
 

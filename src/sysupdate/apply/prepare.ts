@@ -39,18 +39,14 @@ export function prepareAcquisition(
   const set = chosenSet(run, plan, version)
   if (set === undefined) return undefined
   const problem = acquireProblem(set, run.behaviour)
-  const { isIncomplete, isPartial, isPending, isInstalled } = set
-  if (isIncomplete) {
-    info(run, `Selected update '${set.version}' is already installed, but incomplete. Repairing.`)
-  } else if (isPartial) {
+  if (isInstalledWhole(run, set)) return undefined
+  const { isIncomplete, isPartial, isPending } = set
+  if (!isIncomplete && isPartial) {
     if (problem === undefined)
       info(run, `Selected update '${set.version}' was acquired in part only. Acquiring the rest.`)
-  } else if (isPending) {
+  } else if (!isIncomplete && isPending) {
     info(run, `Selected update '${set.version}' is already acquired and pending installation.`)
     return prepareInstallation(run, found, plan, version)
-  } else if (isInstalled) {
-    info(run, `Selected update '${set.version}' is already installed. Skipping update.`)
-    return undefined
   }
   if (problem !== undefined) throw refused(problem)
   tellOrder(run, plan, set)
@@ -81,13 +77,8 @@ export function prepareInstallation(
 ): PreparedUpdate | undefined {
   const set = chosenSet(run, plan, version)
   if (set === undefined) return undefined
-  const { isIncomplete, isPartial, isPending, isInstalled, isObsolete } = set
-  if (isIncomplete && !isPending) {
-    info(run, `Selected update '${set.version}' is already installed, but incomplete. Repairing.`)
-  } else if (isInstalled && !isPartial && !isPending) {
-    info(run, `Selected update '${set.version}' is already installed. Skipping update.`)
-    return undefined
-  }
+  if (isInstalledWhole(run, set)) return undefined
+  const { isIncomplete, isPartial, isPending, isObsolete } = set
   if (isPartial) throw refused(`Selected update '${set.version}' is only partially downloaded, refusing.`)
   if (!isPending) throw refused(`Selected update '${set.version}' is not pending installation, refusing.`)
   if (isIncomplete || set.instances.includes(undefined)) {
@@ -110,6 +101,14 @@ function chosenSet(run: Run, { sets, candidate }: UpdatePlan, version: string | 
   const set = sets.find((one) => one.version === version)
   if (set === undefined) throw refused(`Update '${version}' not found.`)
   return set
+}
+
+/** Tells of a version that is installed already; whether nothing of it is missing. */
+function isInstalledWhole(run: Run, { version, isIncomplete, isPartial, isPending, isInstalled }: UpdateSet): boolean {
+  if (isIncomplete) info(run, `Selected update '${version}' is already installed, but incomplete. Repairing.`)
+  const isWhole = isInstalled && !isIncomplete && !isPartial && !isPending
+  if (isWhole) info(run, `Selected update '${version}' is already installed. Skipping update.`)
+  return isWhole
 }
 
 function tellOrder({ tell }: Run, { newestInstalled }: UpdatePlan, { version, isNewest }: UpdateSet): void {

@@ -1,5 +1,5 @@
 import { slotTypes } from '../destination.ts'
-import { freePartition, removeBelow } from '../install/index.ts'
+import { freePartition, removeBelow, removeFromFat } from '../install/index.ts'
 import type { PlacedTransfer } from '../open-updates.ts'
 import type { Instance } from '../types.ts'
 
@@ -9,5 +9,6 @@ export async function removeInstance(
   { path, partitionNumber }: Instance,
 ): Promise<void> {
   if (place.kind === 'files') removeBelow(place.path, path.slice(place.path.length + 1))
+  else if (place.kind === 'fat') await removeFromFat(place, path.slice(place.path.length + 1))
   else if (partitionNumber !== undefined) await freePartition(place.disk, partitionNumber, slotTypes(target))
 }

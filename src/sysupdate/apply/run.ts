@@ -8,7 +8,13 @@ export type RunEvent =
   | { readonly kind: 'info' | 'notice' | 'warning'; readonly text: string }
   /** An instance goes: why, and what it is. */
   | { readonly kind: 'removing'; readonly reason: string; readonly path: string; readonly type: string }
-  | { readonly kind: 'acquiring'; readonly from: string; readonly to: string }
+  /** What is left to do for the version that is to be installed, in the order in which it is done. */
+  | {
+      readonly kind: 'chosen'
+      readonly version: string
+      readonly parts: readonly { readonly transfer: string; readonly todo: 'acquire' | 'install' }[]
+    }
+  | { readonly kind: 'acquiring'; readonly transfer: string; readonly from: string; readonly to: string }
   /** A step of the whole: `making-room` and `acquiring` come before anything is taken, `installing` before it is activated. */
   | {
       readonly kind: 'step'
@@ -19,6 +25,7 @@ export type RunEvent =
   | {
       readonly kind: 'progress'
       readonly version: string
+      readonly transfer: string
       readonly index: number
       readonly count: number
       readonly receivedBytes: number
@@ -46,7 +53,7 @@ export interface Run {
 /** Takes all targets for one run. Rejects with `UPDATE_LOCKED`. */
 export function lockTargets(lock: RunLock, places: readonly TargetPlace[]): void {
   for (const place of places) {
-    if (place.kind === 'partitions') lock.holdDisk(place.disk)
-    else lock.holdDirectory(place.path)
+    if (place.kind === 'files') lock.holdDirectory(place.path)
+    else lock.holdDisk(place.disk)
   }
 }

@@ -1,4 +1,4 @@
-import { removeTemporary } from '../install/index.ts'
+import { removeTemporary, removeTemporaryFromFat } from '../install/index.ts'
 import type { FoundTransfer } from '../open-updates.ts'
 import { instanceOf, isFailedVersion } from '../plan.ts'
 import { planVacuum, type Removal } from '../plan-vacuum.ts'
@@ -75,6 +75,7 @@ function planOf(
 async function remove({ tell }: Run, transfer: FoundTransfer, removals: readonly Removal[]): Promise<void> {
   const { place, removesTemporary } = transfer
   if (place.kind === 'files' && removesTemporary) removeTemporary(place.path)
+  if (place.kind === 'fat' && removesTemporary) await removeTemporaryFromFat(place)
   for (const { instance, reason } of removals) {
     const { path, type } = instance
     tell({ kind: 'removing', reason: reason === 'old' || reason === 'disabled' ? reason : `old ${reason}`, path, type })

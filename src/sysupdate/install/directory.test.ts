@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type FileServer, parseServeFault, serveDirectory } from '../../release/index.ts'
 import { run, setImmutable } from '../../system/index.ts'
 import type { FileTarget } from '../destination.ts'
-import { acquireDirectory, installDirectory, removeBelow } from './index.ts'
+import { acquireDirectory, activate, removeBelow } from './index.ts'
 
 const QUICK = { retries: 0, backOffMs: () => 0 }
 
@@ -40,13 +40,13 @@ const archive = (name = 'tree.tar.gz') => {
 const place = (path = '') => join(directory, 'root/os', path)
 const names = () => readdirSync(place())
 
-describe('acquireDirectory() and installDirectory()', () => {
+describe('acquireDirectory() and activate()', () => {
   it.for(['directory', 'archive'])('make a directory of a %s, hidden until it is whole', async (kind) => {
     const tree = kind === 'archive' ? archive() : { directory: join(directory, 'tree') }
     await acquireDirectory({ ...target, mode: 0o750 }, tree, QUICK)
     expect(names()).toEqual(['.sysupdate.pending.os_2'])
-    await installDirectory(target)
-    await installDirectory(target)
+    activate('directory', target)
+    activate('directory', target)
     expect(names()).toEqual(['os_2'])
     expect(readFileSync(place('os_2/link'), 'utf8')).toBe('content')
     expect(lstatSync(place('os_2/link')).isSymbolicLink()).toBe(true)
@@ -74,7 +74,7 @@ describe('acquireDirectory() and installDirectory()', () => {
     expect(names()).toEqual([])
     rule[Symbol.dispose]()
     await acquireDirectory(target, archive(), QUICK)
-    await installDirectory(target)
+    activate('directory', target)
     expect(names()).toEqual(['os_2'])
   })
 
@@ -110,11 +110,11 @@ describe('acquireDirectory() and installDirectory()', () => {
     }
     await acquireDirectory(target, archive(), QUICK)
     writeFileSync(place('os_2'), 'a file')
-    await expect(installDirectory(target)).rejects.toThrow('Something else is where the directory os_2 should be')
+    expect(() => activate('directory', target)).toThrow('Something else is where the directory os_2 should be')
     await rm(place('os_2'))
-    await installDirectory(target)
+    activate('directory', target)
     expect(names()).toEqual(['os_2'])
-    await expect(installDirectory({ ...target, name: 'os_3' })).rejects.toThrow('does not wait')
+    expect(() => activate('directory', { ...target, name: 'os_3' })).toThrow('does not wait')
   })
 
   it('make a directory read-only once it has its name, and can still remove it', async ({ skip }) => {
@@ -126,7 +126,7 @@ describe('acquireDirectory() and installDirectory()', () => {
       skip('the file system has no immutable files, or this user may not make them')
     }
     await acquireDirectory(target, archive(), QUICK)
-    await installDirectory({ ...target, readOnly: true })
+    activate('directory', { ...target, readOnly: true })
     expect(() => writeFileSync(place('os_2/new'), 'x')).toThrow('EPERM')
     removeBelow(place(), 'os_2')
     expect(existsSync(place())).toBe(true)

@@ -1,9 +1,29 @@
-import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, utimesSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  utimesSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
-import { asHostError, BootwrightError, run, setImmutable, syncFileSystem } from '../../system/index.ts'
+import {
+  asHostError,
+  BootwrightError,
+  isOnBtrfs,
+  isSubvolume,
+  makeSubvolume,
+  run,
+  snapshotSubvolume,
+  syncFileSystem,
+} from '../../system/index.ts'
 import type { FileTarget } from '../destination.ts'
 import { programSink } from '../payload/index.ts'
-import { kindOf, PARTIAL, PENDING } from './file.ts'
+import { PARTIAL, PENDING } from './names.ts'
 import { type AcquireOptions, acquirePayload, MAX_PAYLOAD_BYTES, type Payload } from './payload-source.ts'
 import { openPlace } from './place.ts'
 import { removeTree } from './remove.ts'
@@ -24,9 +44,7 @@ export async function acquireDirectory(target: FileTarget, tree: Tree, options: 
   try {
     // Programs see the directory by its own path: the descriptor is ours.
     const made = `${readlinkSync(dirname(partial))}/${partial.slice(dirname(partial).length + 1)}/tree`
-    mkdirSync(made, 0o755)
-    if ('directory' in tree) await copyTree(tree.directory, made)
-    else await unpack(tree.archive, made, target.name, options)
+    await make(made, tree, target, options)
     const top = 'directory' in tree ? made : systemTree(made)
     if (target.mode !== undefined) chmodSync(top, target.mode)
     if (target.mtimeUs !== undefined) utimesSync(top, Number(target.mtimeUs) / 1e6, Number(target.mtimeUs) / 1e6)
@@ -42,37 +60,30 @@ export async function acquireDirectory(target: FileTarget, tree: Tree, options: 
   }
 }
 
-/**
- * Gives a directory that {@link acquireDirectory} has left its final name, and makes it read-only then: one that cannot be changed
- * cannot be renamed either.
- */
-export async function installDirectory(
-  target: FileTarget,
-  options: Pick<AcquireOptions, 'lock' | 'isSynced'> & { readonly pendingName?: string | undefined } = {},
-): Promise<void> {
-  using place = openPlace(target, options)
-  using before = openPlace({ ...target, name: options.pendingName ?? target.name }, options)
-  const [pending, final] = [before.path(PENDING), place.path('')]
-  const [waiting, present] = await Promise.all([kindOf(pending), kindOf(final)])
-  if (waiting !== 'directory') {
-    if (waiting === undefined && present === 'directory') return
-    throw new BootwrightError('UPDATE_REFUSED', `${target.name} does not wait to be installed`, {
-      hint: 'Acquire the update again.',
-    })
-  }
-  if (present !== undefined) {
-    throw new BootwrightError('UPDATE_REFUSED', `Something else is where the directory ${target.name} should be`, {
-      hint: 'Move it away.',
-    })
-  }
-  renameSync(pending, final)
-  if (target.readOnly === true) setImmutable(final, true)
-  place.sync()
+/** A subvolume is a snapshot of its source where both are of one file system, and a plain directory where there are none. */
+async function make(path: string, tree: Tree, target: FileTarget, options: AcquireOptions): Promise<void> {
+  const hasSubvolumes = target.isSubvolume === true && isOnBtrfs(dirname(path))
+  if (hasSubvolumes && 'directory' in tree && takesSnapshot(tree.directory, path)) return
+  if (hasSubvolumes) makeSubvolume(path)
+  else mkdirSync(path, 0o755)
+  if ('directory' in tree) await copyTree(tree.directory, path, options)
+  else await unpack(tree.archive, path, target.name, options)
 }
 
-async function copyTree(from: string, to: string): Promise<void> {
+function takesSnapshot(from: string, path: string): boolean {
+  if (!isSubvolume(from)) return false
+  try {
+    snapshotSubvolume(from, path)
+    return true
+  } catch (error) {
+    if (error instanceof BootwrightError && (error.cause as NodeJS.ErrnoException).code === 'EXDEV') return false
+    throw error
+  }
+}
+
+async function copyTree(from: string, to: string, { signal }: AcquireOptions): Promise<void> {
   const how = ['--archive', '--reflink=auto', '--one-file-system', '--no-target-directory']
-  await run({ argv: ['cp', ...how, '--', from, to] })
+  await run({ argv: ['cp', ...how, '--', from, to] }, { signal })
 }
 
 async function unpack(archive: Payload, to: string, name: string, options: AcquireOptions): Promise<void> {
@@ -87,7 +98,21 @@ function systemTree(directory: string): string {
   const names = readdirSync(directory)
   const only = `${directory}/${names[0]}`
   if (names.length !== 1 || !lstatSync(only).isDirectory() || !isSystem(only)) return directory
-  return only
+  if (!isSubvolume(directory)) return only
+  hoist(only, directory)
+  return directory
+}
+
+/** Puts all that a directory holds in the place of the directory itself: it has to stay the subvolume that it is in. */
+function hoist(only: string, directory: string): void {
+  const { mode, uid, gid, atime, mtime } = lstatSync(only)
+  const aside = `${directory}/${PARTIAL}`
+  renameSync(only, aside)
+  for (const name of readdirSync(aside)) renameSync(`${aside}/${name}`, `${directory}/${name}`)
+  rmdirSync(aside)
+  chownSync(directory, uid, gid)
+  chmodSync(directory, mode & 0o7777)
+  utimesSync(directory, atime, mtime)
 }
 
 function isSystem(directory: string): boolean {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type FileServer, parseServeFault, serveDirectory } from '../../release/index.ts'
 import type { FileTarget } from '../destination.ts'
-import { acquireFile, installFile, RunLock } from './index.ts'
+import { acquireFile, activate, RunLock } from './index.ts'
 
 const CONTENT = Buffer.alloc(300_000, 'a kernel ')
 const SHA256 = createHash('sha256').update(CONTENT).digest('hex')
@@ -40,13 +40,13 @@ const payload = (more: object = {}) => ({
 const PLACE = 'efi/EFI/Linux'
 const files = () => readdir(join(root, PLACE))
 
-describe('acquireFile() and installFile()', () => {
+describe('acquireFile() and activate()', () => {
   it('make the directory, keep the file pending, then give it its name', async () => {
     const full = { ...target, mode: 0o640, mtimeUs: 1_767_323_045_123_000n }
     await acquireFile(full, payload(), QUICK)
     expect(await files()).toEqual(['.sysupdate.pending.os_2+3-0.efi'])
-    await installFile(full)
-    await installFile(full)
+    activate('file', full)
+    activate('file', full)
     expect(await files()).toEqual(['os_2+3-0.efi'])
     const path = join(root, PLACE, full.name)
     expect((await readFile(path)).equals(CONTENT)).toBe(true)
@@ -60,14 +60,14 @@ describe('acquireFile() and installFile()', () => {
       [false, true],
     ]) {
       await acquireFile({ ...target, mode: 0o644, readOnly: before }, payload(), QUICK)
-      await installFile({ ...target, mode: 0o644, readOnly: after })
+      activate('file', { ...target, mode: 0o644, readOnly: after })
       expect((await lstat(join(root, PLACE, target.name))).mode & 0o7777).toBe(0o444)
     }
   })
 
   it('install what was acquired under another name', async () => {
     await acquireFile({ ...target, name: 'sub/os_2.efi' }, payload(), QUICK)
-    await installFile(target, { pendingName: 'sub/os_2.efi' })
+    activate('file', target, { pendingName: 'sub/os_2.efi' })
     expect((await files()).sort()).toEqual([target.name, 'sub'])
     expect(await readdir(join(root, PLACE, 'sub'))).toEqual([])
   })
@@ -82,7 +82,7 @@ describe('acquireFile() and installFile()', () => {
   it('take names with directories', async () => {
     const nested = { ...target, name: 'os_2.efi.extra.d/more.addon.efi' }
     await acquireFile(nested, payload(), QUICK)
-    await installFile(nested)
+    activate('file', nested)
     expect(await readdir(join(root, PLACE, 'os_2.efi.extra.d'))).toEqual(['more.addon.efi'])
   })
 
@@ -100,7 +100,7 @@ describe('acquireFile() and installFile()', () => {
     expect(await readFile(join(root, PLACE, target.name), 'utf8')).toBe('old')
     rule[Symbol.dispose]()
     await acquireFile(target, payload(), QUICK)
-    await installFile(target)
+    activate('file', target)
     expect((await readFile(join(root, PLACE, target.name))).equals(CONTENT)).toBe(true)
   })
 
@@ -110,7 +110,7 @@ describe('acquireFile() and installFile()', () => {
       await writeFile(join(root, PLACE, `.sysupdate.${state}.${target.name}`), 'half')
     }
     await acquireFile(target, payload(), QUICK)
-    await installFile(target)
+    activate('file', target)
     expect(await files()).toEqual([target.name])
   })
 
@@ -129,7 +129,7 @@ describe('acquireFile() and installFile()', () => {
       await symlink(join(outside, 'victim'), join(root, PLACE, `${prefix}${target.name}`))
     }
     await acquireFile(target, payload(), QUICK)
-    await installFile(target)
+    activate('file', target)
     expect((await lstat(join(root, PLACE, target.name))).isFile()).toBe(true)
     expect(await readdir(outside)).toEqual(['victim'])
     expect(await readFile(join(outside, 'victim'), 'utf8')).toBe('untouched')
@@ -148,10 +148,10 @@ describe('acquireFile() and installFile()', () => {
   })
 
   it('refuse to replace a directory, and to install what was never acquired', async () => {
-    await expect(installFile(target)).rejects.toMatchObject({ code: 'UPDATE_REFUSED' })
+    expect(() => activate('file', target)).toThrow(expect.objectContaining({ code: 'UPDATE_REFUSED' }))
     await mkdir(join(root, PLACE, target.name), { recursive: true })
     await acquireFile(target, payload(), QUICK)
-    await expect(installFile(target)).rejects.toThrow('A directory is where os_2+3-0.efi should be')
+    expect(() => activate('file', target)).toThrow('A directory is where the file os_2+3-0.efi should be')
   })
 
   it('leave the directory to the run that has it, even one that it has just made', async () => {
@@ -167,6 +167,6 @@ describe('acquireFile() and installFile()', () => {
       },
     )
     await first
-    await installFile(target, { lock })
+    activate('file', target, { lock })
   })
 })

@@ -1,14 +1,13 @@
 import { constants, renameSync, rmSync, statfsSync } from 'node:fs'
-import { chmod, type FileHandle, lstat, open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { asHostError, BootwrightError } from '../../system/index.ts'
 import type { FileTarget } from '../destination.ts'
 import { sparseFileSink } from '../payload/index.ts'
+import { PARTIAL, PENDING } from './names.ts'
 import { type AcquireOptions, acquirePayload, MAX_PAYLOAD_BYTES, type Payload, payloadSize } from './payload-source.ts'
 import { openPlace } from './place.ts'
 
-/** What names of files begin with that are half written, or not valid yet. */
-export const [PARTIAL, PENDING] = ['.sysupdate.partial.', '.sysupdate.pending.']
 const WRITE_BITS = 0o222
 
 /**
@@ -43,45 +42,6 @@ async function setFacts(file: FileHandle, target: FileTarget, lastModified: Date
   if (mode !== undefined) await file.chmod(mode & 0o7777 & (target.readOnly === true ? ~WRITE_BITS : ~0))
   const modified = target.mtimeUs === undefined ? lastModified : Number(target.mtimeUs) / 1e6
   if (modified !== undefined) await file.utimes(modified, modified)
-}
-
-/**
- * Gives a file that {@link acquireFile} has left its final name. One that has it already stays as it is.
- *
- * @param pendingName the final name that it was to have when it was acquired, should that have been another one
- */
-export async function installFile(
-  target: FileTarget,
-  options: Pick<AcquireOptions, 'lock' | 'isSynced'> & { readonly pendingName?: string | undefined } = {},
-): Promise<void> {
-  using place = openPlace(target, options)
-  using before = openPlace({ ...target, name: options.pendingName ?? target.name }, options)
-  const [pending, final] = [before.path(PENDING), place.path('')]
-  const [waiting, present] = await Promise.all([kindOf(pending), kindOf(final)])
-  if (present === 'directory') {
-    throw new BootwrightError('UPDATE_REFUSED', `A directory is where ${target.name} should be`, {
-      hint: 'Move it away.',
-    })
-  }
-  if (waiting !== 'file') {
-    if (waiting === undefined && present === 'file') return
-    throw new BootwrightError('UPDATE_REFUSED', `${target.name} does not wait to be installed`, {
-      hint: 'Acquire the update again.',
-    })
-  }
-  if (target.readOnly === true) await chmod(pending, (await lstat(pending)).mode & 0o7777 & ~WRITE_BITS)
-  // A link that was put there is replaced, not followed.
-  renameSync(pending, final)
-  place.sync()
-}
-
-export async function kindOf(path: string): Promise<'file' | 'directory' | 'other' | undefined> {
-  const stat = await lstat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw error
-  })
-  if (stat === undefined) return undefined
-  return stat.isFile() ? 'file' : stat.isDirectory() ? 'directory' : 'other'
 }
 
 /** How many bytes there is room for. */

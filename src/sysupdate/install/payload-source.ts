@@ -27,11 +27,8 @@ export interface RetryOptions {
 export interface AcquireOptions extends RetryOptions {
   readonly signal?: AbortSignal | undefined
   readonly mayLeaveHost?: boolean | undefined
-  readonly onProgress?: (bytes: {
-    readonly received: number
-    readonly written: number
-    readonly total?: number
-  }) => void
+  /** Told how many bytes have come of a payload, and how many there are where that is known. */
+  readonly onProgress?: (receivedBytes: number, totalBytes: number | undefined) => void
   /** Of the run, to take directories that it makes. */
   readonly lock?: RunLock
   /** Whether everything is on the disk before the next step (`--sync=`); yes without. */
@@ -55,12 +52,7 @@ export async function acquirePayload(
     ...options,
     sha256: payload.sha256,
     size: payload.size,
-    ...(onProgress === undefined
-      ? {}
-      : {
-          onProgress: (bytes) =>
-            onProgress({ ...bytes, ...(download.size === undefined ? {} : { total: download.size }) }),
-        }),
+    onProgress: (receivedBytes) => onProgress?.(receivedBytes, download.size),
   })
   return { ...done, lastModified: download.lastModified }
 }

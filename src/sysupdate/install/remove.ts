@@ -1,6 +1,6 @@
 import { chmodSync, closeSync, constants, lstatSync, openSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import { openBelow, setImmutable } from '../../system/index.ts'
+import { deleteSubvolume, isSubvolume, openBelow, setImmutable, setSubvolumeReadOnly } from '../../system/index.ts'
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY
 const TEMPORARY = /^(?:\.#|\.sysupdate\.partial\.)/
@@ -55,21 +55,36 @@ function openDirectory(path: string): number | undefined {
   }
 }
 
-/** Removes a tree. Where a directory cannot be written to, by its mode or because it is immutable, that is ended first. */
+/**
+ * Removes a tree. Where a directory cannot be written to, by its mode, because it is immutable or a read-only subvolume, that is
+ * ended first.
+ */
 export function removeTree(path: string): void {
+  if (isSubvolume(path) && isDeleted(path)) return
   try {
     rmSync(path, { recursive: true, force: true })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code !== 'EACCES' && code !== 'EPERM') throw error
+    if (code !== 'EACCES' && code !== 'EPERM' && code !== 'EROFS') throw error
     unlockDirectories(path)
     rmSync(path, { recursive: true, force: true })
+  }
+}
+
+/** A subvolume that holds others is emptied as any directory is. */
+function isDeleted(path: string): boolean {
+  try {
+    deleteSubvolume(path)
+    return true
+  } catch {
+    return false
   }
 }
 
 function unlockDirectories(path: string): void {
   if (!lstatSync(path).isDirectory()) return
   try {
+    if (isSubvolume(path)) setSubvolumeReadOnly(path, false)
     setImmutable(path, false)
   } catch {
     // The file system has no such flag, or it is not ours to take away: removing says so.

@@ -10,7 +10,8 @@ export interface TransferOptions {
   readonly sha256?: string | undefined
   /** How many bytes it must be when decompressed, where that is known. */
   readonly size?: number | undefined
-  readonly onProgress?: (bytes: { readonly received: number; readonly written: number }) => void
+  /** Told how many bytes have come so far. */
+  readonly onProgress?: (receivedBytes: number) => void
 }
 
 export interface Transferred {
@@ -42,6 +43,7 @@ export async function transfer(
       options.signal?.throwIfAborted()
       hash.update(next.value)
       received += next.value.byteLength
+      options.onProgress?.(received)
       yield next.value
     }
   }
@@ -52,7 +54,6 @@ export async function transfer(
         if (written + block.byteLength > sink.maxBytes) throw tooLarge(sink, compression)
         await sink.write(block, written)
         written += block.byteLength
-        options.onProgress?.({ received, written })
       }
     } catch (error) {
       if (!(error instanceof BootwrightError) || error.code !== 'MALFORMED_INPUT') throw error
