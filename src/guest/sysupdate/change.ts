@@ -14,6 +14,7 @@ import {
   prepareAcquisition,
   prepareInstallation,
   type Run,
+  type RunEvent,
   RunLock,
   recordedComponents,
   rememberFailed,
@@ -32,7 +33,14 @@ import { bootedVersion, rebootNow } from './reboot.ts'
 import { tellEvent } from './run-text.ts'
 import { statusTeller } from './status.ts'
 
-class DisabledFailure extends ToolFailure {}
+export class DisabledFailure extends ToolFailure {}
+
+/** Who looks on while a target is updated. */
+export interface UpdateWatch {
+  tell(event: RunEvent): void
+  /** Called once the target is taken for this run. */
+  locked(): Promise<void>
+}
 
 interface Changed {
   readonly set: UpdateSet
@@ -89,21 +97,24 @@ async function updateAndCleanUp(
   return changed
 }
 
-async function updateOne(
+/** Acquires and installs one version of one system or component; undefined when there is nothing to install. */
+export async function updateOne(
   options: SysupdateOptions,
   output: ToolOutput,
   context: SysupdateContext,
   signal: AbortSignal,
+  watch?: UpdateWatch,
 ): Promise<Changed | undefined> {
   const opened = open(options, output, context)
   if (!opened.transfers.some(({ isEnabled }) => isEnabled)) throw noTransfers(options.component)
   if (opened.component?.isEnabled === false) throw new DisabledFailure('Component is disabled.')
   using lock = lockFor(options, opened)
-  const run = runOf(options, opened, output, { lock, signal, ...context })
+  await watch?.locked()
+  const run = runOf(options, opened, output, { lock, signal, watch, ...context })
   const { isOffline, verify, compat, verb } = options
   if (!isOffline) run.tell({ kind: 'info', text: 'Discovering available instances…' })
   const warn = (text: string): void => run.tell({ kind: 'warning', text })
-  const found = await opened.discover({ ...run.retry, isOffline, verify, compat, warn })
+  const found = await opened.discover({ ...run.retry, signal, isOffline, verify, compat, warn })
   run.tell({ kind: 'info', text: 'Determining installed update sets…' })
   if (!isOffline) run.tell({ kind: 'info', text: 'Determining available update sets…' })
   const plan = planUpdate(found, run.behaviour, run.running, opened.failedBefore)
@@ -116,11 +127,14 @@ async function updateOne(
   const prepared = (isAcquiring ? prepareAcquisition : prepareInstallation)(run, found, plan, version)
   const isNotified = verb === 'update' && options.root === '/' && options.image === undefined
   if (prepared !== undefined) {
+    const parts = prepared.parts.map(({ transfer, todo }) => ({ transfer: transfer.id, todo }))
+    run.tell({ kind: 'chosen', version: prepared.set.version, parts })
     await acquire(run, prepared, found, options, output)
     if (verb !== 'update') return undefined
-    const parts = await installParts(run, prepared)
-    if (isNotified) await notifySubscribers(run.component, prepared.set.version, parts, warn)
-    return { set: prepared.set, parts }
+    signal.throwIfAborted()
+    const installed = await installParts(run, prepared)
+    if (isNotified) await notifySubscribers(run.component, prepared.set.version, installed, warn)
+    return { set: prepared.set, parts: installed }
   }
   const { SYSTEMD_SYSUPDATE_FORCE_NOTIFY: forced = '' } = context.environment ?? process.env
   if (isNotified && parseBoolean(forced) === true) await notifySubscribers(run.component, undefined, undefined, warn)
@@ -164,6 +178,7 @@ async function acquire(
 ): Promise<void> {
   if (!prepared.parts.some(({ todo }) => todo === 'acquire')) return
   const { version } = prepared.set
+  run.signal?.throwIfAborted()
   run.tell({ kind: 'step', step: 'making-room', version })
   await makeRoom(run, found, options, output, version)
   await acquireParts(run, prepared)
@@ -227,9 +242,10 @@ function runOf(
   {
     lock,
     signal,
+    watch,
     retry = {},
     environment = process.env,
-  }: Partial<Pick<Run, 'lock' | 'signal'>> & Partial<SysupdateContext>,
+  }: Partial<Pick<Run, 'lock' | 'signal'>> & Partial<SysupdateContext> & { readonly watch?: UpdateWatch | undefined },
 ): Run {
   const { component, definitions, compat, instancesMax, isSynced } = options
   const tellStatus = statusTeller(environment.NOTIFY_SOCKET)
@@ -250,12 +266,13 @@ function runOf(
       showProgress?.(event)
       tellEvent(event, output)
       tellStatus(event)
+      watch?.tell(event)
     },
   }
 }
 
 /** Lets what is half done be put away when somebody ends this process. */
-async function untilSignal<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function untilSignal<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController()
   const stop = (name: NodeJS.Signals): void => {
     controller.abort(new BootwrightError('INTERRUPTED', `Interrupted by ${name}: what was half done is put away.`))

@@ -14,6 +14,8 @@ export interface SysupdateContext {
   readonly version: string
   readonly environment?: Readonly<Record<string, string | undefined>>
   readonly retry?: RetryOptions
+  /** Where runs can be reached that were begun over Varlink. */
+  readonly runtimeDirectory?: string
 }
 
 /** There is nothing to work with: no error where all components are asked. */

@@ -1,9 +1,8 @@
 import type { RunEvent } from '../../sysupdate/index.ts'
 import { bytesText } from './format-values.ts'
+import { TransferRate } from './transfer-rate.ts'
 
 const EVERY_MS = 100
-/** Of the rate: what was a while ago does not say how it goes on. */
-const WINDOW_MS = 3000
 
 type Progress = Extract<RunEvent, { kind: 'progress' }>
 
@@ -16,7 +15,7 @@ type Progress = Extract<RunEvent, { kind: 'progress' }>
 export function progressLine(write: (text: string) => void, now: () => number): (event: RunEvent) => void {
   let isShown = false
   let lastMs = Number.NEGATIVE_INFINITY
-  let samples: { readonly at: number; readonly bytes: number }[] = []
+  let rate = new TransferRate()
   let index = -1
   return (event) => {
     if (event.kind !== 'progress') {
@@ -28,21 +27,15 @@ export function progressLine(write: (text: string) => void, now: () => number): 
     const at = now()
     if (event.index !== index) {
       index = event.index
-      samples = []
+      rate = new TransferRate()
       lastMs = Number.NEGATIVE_INFINITY
     }
     if (at - lastMs < EVERY_MS) return
     lastMs = at
-    samples = [...samples.filter((sample) => at - sample.at <= WINDOW_MS), { at, bytes: event.receivedBytes }]
-    write(`\r\x1b[K${text(event, rateOf(samples))}`)
+    rate.add(at, event.receivedBytes)
+    write(`\r\x1b[K${text(event, rate.bytesPerSecond)}`)
     isShown = true
   }
-}
-
-function rateOf(samples: readonly { readonly at: number; readonly bytes: number }[]): number | undefined {
-  const [first, last] = [samples[0], samples.at(-1)]
-  if (first === undefined || last === undefined || last.at === first.at) return undefined
-  return ((last.bytes - first.bytes) * 1000) / (last.at - first.at)
 }
 
 function text({ index, count, receivedBytes, totalBytes }: Progress, rate: number | undefined): string {

@@ -24,7 +24,7 @@ export async function sysupdate(
     const passed = passedDescriptors(environment, process.pid)
     if (passed.length === 0) return await run(options, output, context)
     const log = (line: string): void => output.log('warning', line)
-    await serveSockets(passed, sysupdateService(context, { compat: options.compat, warn: log }), { log })
+    await serveSockets(passed, sysupdateService(context, options, output), { log })
     return 0
   } catch (error) {
     tellFailure(error, output)

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { toolOutput } from '../tool-output.ts'
 import { sysupdateService } from './varlink-service.ts'
 
-const service = sysupdateService({ version: '', environment: {} }, { compat: false, warn: () => undefined })
+const [out, error] = [() => undefined, () => undefined]
+const output = toolOutput({ environment: {}, isOutTerminal: false, isErrorTerminal: false, out, error })
+const service = sysupdateService({ version: '', environment: {} }, { root: '/', compat: false }, output)
 const call = (method: string, parameters: object, uid = 0) =>
   service.answer(
     { method: `io.systemd.SysUpdate.${method}`, parameters, more: false, oneway: false, upgrade: false } as never,

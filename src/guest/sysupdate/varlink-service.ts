@@ -1,15 +1,6 @@
-import { existsSync, lstatSync, readdirSync } from 'node:fs'
 import { BootwrightError } from '../../system/index.ts'
+import { type OpenedUpdates, type OptionDefinition, openUpdates, planUpdate } from '../../sysupdate/index.ts'
 import {
-  findComponents,
-  isComponentName,
-  type OpenedUpdates,
-  type OptionDefinition,
-  openUpdates,
-  planUpdate,
-} from '../../sysupdate/index.ts'
-import {
-  invalidParameter,
   type Method,
   parseInterface,
   VarlinkErrorReply,
@@ -18,36 +9,16 @@ import {
   varlinkService,
 } from '../../varlink/index.ts'
 import { parseBoolean } from '../parse-values.ts'
+import type { ToolOutput } from '../tool-output.ts'
 import { featureJson } from './features.ts'
 import type { SysupdateContext } from './open.ts'
+import { findTarget, listTargets, TARGET_TYPES, type TargetIdentifier } from './varlink-targets.ts'
+import { updatesInterface } from './varlink-update.ts'
 
-export const SYSTEM_UPDATES = parseInterface(`# Updates of this system and of what is updated beside it
+const SYSTEM_UPDATES = parseInterface(`# Updates of this system and of what is updated beside it
 interface io.systemd.SysUpdate
 
-# What kind of thing is updated
-type TargetClass (
-	# A container, or the tree of a machine
-	machine,
-	# A portable service
-	portable,
-	# An extension of /usr
-	sysext,
-	# An extension of /etc
-	confext,
-	# The system itself
-	host,
-	# A component of the system
-	component
-)
-
-# One thing that is updated
-type TargetIdentifier (
-	# Its kind
-	class: TargetClass,
-	# Its name; the host has none
-	name: ?string
-)
-
+${TARGET_TYPES}
 # One thing that is updated, as it is listed
 type Target (
 	# Which one it is
@@ -105,23 +76,27 @@ error NoSuchTarget()
 `)
 
 const NAME = SYSTEM_UPDATES.name
-/** Where images of each kind are; only those that are directories are looked into. */
-const IMAGES: Readonly<Record<string, readonly string[]>> = {
-  machine: ['etc', 'run', 'var/lib', 'usr/local/lib', 'usr/lib'].map((path) => `/${path}/machines`),
-  portable: ['etc', 'run', 'var/lib', 'usr/local/lib', 'usr/lib'].map((path) => `/${path}/portables`),
-  sysext: ['etc', 'run', 'var/lib'].map((path) => `/${path}/extensions`),
-  confext: ['run', 'var/lib', 'usr/local/lib', 'usr/lib'].map((path) => `/${path}/confexts`),
+
+export interface ServiceOptions {
+  /** Of the system whose targets are served. */
+  readonly root: string
+  readonly compat: boolean
 }
 
-/** The methods that systemd-sysupdate of systemd 262 has. Who is not root may list, but not ask sources. */
+/**
+ * The methods that systemd-sysupdate of systemd 262 has, and those of an interface of our own. Who is not root may list, but
+ * not ask sources, nor change anything.
+ */
 export function sysupdateService(
   context: SysupdateContext,
-  options: { readonly compat: boolean; readonly warn: (text: string) => void },
+  { root, compat }: ServiceOptions,
+  output: ToolOutput,
 ): VarlinkService {
   const { environment = process.env } = context
-  const ListTargets: Method = () => ({ targets: targets().map((id) => ({ id })) })
+  const warn = (text: string): void => output.log('warning', text)
+  const ListTargets: Method = () => ({ targets: listTargets(root).map((id) => ({ id })) })
   const ListFeatures: Method = ({ parameters }) => {
-    const opened = openTarget(parameters, environment)
+    const opened = openTarget(parameters)
     const features = [...opened.features.values()].map((feature: OptionDefinition) =>
       withoutUndefined(featureJson(feature, opened.transfers)),
     )
@@ -129,9 +104,8 @@ export function sysupdateService(
   }
   const CheckNew: Method = async ({ parameters, peer }) => {
     if (peer.uid !== 0) throw new VarlinkErrorReply('org.varlink.service.PermissionDenied')
-    const opened = openTarget(parameters, environment)
+    const opened = openTarget(parameters)
     if (!opened.transfers.some(({ isEnabled }) => isEnabled)) throw noSuchTarget()
-    const { compat, warn } = options
     const verify = parseBoolean(environment.SYSTEMD_SYSUPDATE_NO_VERIFY ?? '') === true ? false : undefined
     const found = await opened.discover({ isOffline: false, verify, compat, warn }).catch((error: unknown) => {
       throw failure(error, warn)
@@ -142,66 +116,24 @@ export function sysupdateService(
   }
   return varlinkService(
     { vendor: 'Bootwright', product: 'bootwright (systemd-sysupdate)', version: '262', url: 'https://systemd.io/' },
-    [{ description: SYSTEM_UPDATES, methods: { ListTargets, ListFeatures, CheckNew } }],
+    [
+      { description: SYSTEM_UPDATES, methods: { ListTargets, ListFeatures, CheckNew } },
+      updatesInterface(context, root, output),
+    ],
   )
 
-  function openTarget(
-    parameters: VarlinkParameters,
-    environment: NonNullable<SysupdateContext['environment']>,
-  ): OpenedUpdates {
-    const { root, component } = placeOf(parameters.target as TargetIdentifier)
+  function openTarget(parameters: VarlinkParameters): OpenedUpdates {
+    const target = findTarget(root, parameters.target as TargetIdentifier)
+    if (target === undefined) throw noSuchTarget()
     let opened: OpenedUpdates
     try {
-      opened = openUpdates({ root, component, directory: undefined, transferSource: undefined, environment })
+      opened = openUpdates({ ...target, directory: undefined, transferSource: undefined, environment })
     } catch (error) {
-      throw failure(error, options.warn)
+      throw failure(error, warn)
     }
     if (opened.transfers.length === 0) throw noSuchTarget()
     return opened
   }
-}
-
-interface TargetIdentifier {
-  readonly class: string
-  readonly name?: string | null
-}
-
-function placeOf({ class: kind, name }: TargetIdentifier): { root: string; component: string | undefined } {
-  const isNamed = name !== undefined && name !== null
-  if ((kind === 'host') === isNamed) throw invalidParameter('target')
-  if (!isNamed) return { root: '/', component: undefined }
-  if (kind === 'component') {
-    if (!isComponentName(name)) throw invalidParameter('target')
-    if (!findComponents('/').names.includes(name)) throw noSuchTarget()
-    return { root: '/', component: name }
-  }
-  const image = imagesOf(kind).find((one) => one.name === name)
-  if (image === undefined) throw noSuchTarget()
-  return { root: image.path, component: undefined }
-}
-
-/** In the order of the kinds in the interface, then of their names. */
-function targets(): TargetIdentifier[] {
-  const components = findComponents('/')
-  return [
-    ...Object.keys(IMAGES).flatMap((kind) => imagesOf(kind).map(({ name }) => ({ class: kind, name }))),
-    ...(components.hasDefault ? [{ class: 'host' }] : []),
-    ...components.names.map((name) => ({ class: 'component', name })),
-  ]
-}
-
-/** Directories that hold a system with definitions; of two of one name, the first one. */
-function imagesOf(kind: string): { readonly name: string; readonly path: string }[] {
-  const found = new Map<string, string>()
-  for (const directory of IMAGES[kind] ?? []) {
-    if (!existsSync(directory)) continue
-    for (const name of readdirSync(directory)) {
-      const path = `${directory}/${name}`
-      if (name.startsWith('.') || found.has(name) || !lstatSync(path).isDirectory()) continue
-      if (findComponents(path).hasDefault) found.set(name, path)
-    }
-  }
-  return [...found].map(([name, path]) => ({ name, path })).sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 function noSuchTarget(): VarlinkErrorReply {
