@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto'
 import { chmod, rm, writeFile } from 'node:fs/promises'
-import { extname, join } from 'node:path'
-import { BootwrightError, run } from '../system/index.ts'
+import { join } from 'node:path'
+import { run } from '../system/index.ts'
 import type { Cache } from '../toolchain/index.ts'
+import { bundle } from './bundle.ts'
 import { HASH_WORKER_ASSET } from './measure/hash-thread.ts'
-import { inAscii, withLazyBuiltins } from './quick-start.ts'
-
-const EXTENSION = extname(import.meta.filename)
 
 /**
  * The guest tools as one executable, made unless it is there already: Node with our program in it, so that an image needs
@@ -52,26 +50,4 @@ async function make(directory: string, main: string, worker: string, signal: Abo
   await run({ argv: [process.execPath, '--build-sea', configuration] }, { signal })
   await chmod(file(PROGRAM), 0o755)
   for (const input of [source, thread, configuration]) await rm(input)
-}
-
-/** A module with everything that it imports, and nothing that it does not use, as one CommonJS script. */
-async function bundle(module: string): Promise<string> {
-  const { rolldown } = await import('rolldown').catch((cause: unknown) => {
-    throw new BootwrightError('TOOL_MISSING', 'The guest tools are put together by rolldown, which is not installed', {
-      hint: 'It comes with Vitest: npm install --save-dev vitest.',
-      cause,
-    })
-  })
-  const bundled = await rolldown({
-    input: join(import.meta.dirname, `${module}${EXTENSION}`),
-    platform: 'node',
-    // Of what a folder shows, only what is used is loaded.
-    treeshake: { moduleSideEffects: false },
-  })
-  try {
-    const { output } = await bundled.generate({ format: 'cjs', codeSplitting: false })
-    return inAscii(withLazyBuiltins(output[0].code))
-  } finally {
-    await bundled.close()
-  }
 }

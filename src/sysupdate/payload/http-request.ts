@@ -27,10 +27,16 @@ const MAX_REDIRECTS = 10
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
 const USER_AGENT = 'bootwright-sysupdate'
 
-/** Proxies as everybody sets them: `http_proxy`, `https_proxy`, `no_proxy`. */
-const agents = {
-  'http:': new http.Agent({ proxyEnv: process.env }),
-  'https:': new https.Agent({ proxyEnv: process.env }),
+const agents = new Map<string, http.Agent>()
+
+/** Made by the first to ask for it: TLS alone takes as long to load as all else of a call. */
+function agentFor(protocol: string): http.Agent {
+  const known = agents.get(protocol)
+  if (known !== undefined) return known
+  // Proxies as everybody sets them: `http_proxy`, `https_proxy`, `no_proxy`.
+  const agent = new (protocol === 'https:' ? https : http).Agent({ proxyEnv: process.env })
+  agents.set(protocol, agent)
+  return agent
 }
 
 /** Asks for an address over HTTP or HTTPS and follows redirects. Rejects with `DOWNLOAD_FAILED`, or what `signal` has. */
@@ -74,7 +80,7 @@ async function requestOnce(url: URL, options: HttpOptions): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>()
   const isSecure = url.protocol === 'https:'
   const sent = (isSecure ? https : http).request(url, {
-    agent: agents[isSecure ? 'https:' : 'http:'],
+    agent: agentFor(url.protocol),
     // Bytes are hashed as they are sent, so nothing may be packed for the way.
     headers: { 'user-agent': USER_AGENT, 'accept-encoding': 'identity', ...options.headers },
     ...(options.signal === undefined ? {} : { signal: options.signal }),
