@@ -64,10 +64,18 @@ export function formatReply({ error, parameters, continues }: Partial<ReplyMessa
 }
 
 function frame(message: object): Buffer {
-  const text = JSON.stringify(message, (_, value: unknown) =>
-    typeof value === 'bigint' ? RawJson.rawJSON(String(value)) : value,
-  )
-  return Buffer.from(`${text}\0`)
+  return Buffer.from(`${jsonOf(message)}\0`)
+}
+
+function jsonOf(message: object): string {
+  try {
+    return JSON.stringify(message)
+  } catch {
+    // To look at every value takes twice as long, and few messages have any that JSON has no word for.
+    return JSON.stringify(message, (_, value: unknown) =>
+      typeof value === 'bigint' ? RawJson.rawJSON(String(value)) : value,
+    )
+  }
 }
 
 /** Not in the library of types yet (TC39, "JSON.parse source text access"). */

@@ -41,6 +41,9 @@ export async function serveConnection(
   await new ServedConnection(service, stream, options).run()
 }
 
+/** Of replies, in bytes: a longer one is worth a write of its own. */
+const MOST_TOGETHER = 16 * 1024
+
 type TakeOver = (stream: Duplex) => Promise<void>
 
 class ServedConnection {
@@ -52,7 +55,8 @@ class ServedConnection {
   readonly #peer: VarlinkPeer
   readonly #reader: FrameReader
   #pending = 0
-  #isGathering = false
+  #gathered: Uint8Array[] = []
+  #gatheredBytes = 0
   #messageTimer: NodeJS.Timeout | undefined
 
   constructor(service: VarlinkService, stream: Duplex, options: ServeOptions) {
@@ -148,8 +152,7 @@ class ServedConnection {
   /** Resolves when the reply is the system's, or has room behind it. */
   async #write(bytes: Uint8Array): Promise<void> {
     if (this.#stream.destroyed) throw new Error('The caller has gone')
-    this.#gatherReplies()
-    if (this.#stream.write(bytes)) return
+    if (this.#gather(bytes)) return
     const { replyMs } = this.#limits
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const timer = setTimeout(() => {
@@ -167,18 +170,22 @@ class ServedConnection {
     }
   }
 
-  /** The replies to calls that came together go together. */
-  #gatherReplies(): void {
-    if (this.#isGathering) return
-    this.#isGathering = true
-    this.#stream.cork()
-    process.nextTick(() => this.#sendReplies())
+  /** The replies to calls that came together go together. Returns whether there is room for more. */
+  #gather(bytes: Uint8Array): boolean {
+    this.#gathered.push(bytes)
+    this.#gatheredBytes += bytes.length
+    if (this.#stream.writableNeedDrain || this.#gatheredBytes >= MOST_TOGETHER) return this.#sendReplies()
+    if (this.#gathered.length === 1) process.nextTick(() => this.#sendReplies())
+    return true
   }
 
-  #sendReplies(): void {
-    if (!this.#isGathering) return
-    this.#isGathering = false
-    this.#stream.uncork()
+  #sendReplies(): boolean {
+    const [first] = this.#gathered
+    if (first === undefined || this.#stream.destroyed) return true
+    const together = this.#gathered.length === 1 ? first : Buffer.concat(this.#gathered, this.#gatheredBytes)
+    this.#gathered = []
+    this.#gatheredBytes = 0
+    return this.#stream.write(together)
   }
 
   async #handOver(use: TakeOver): Promise<void> {
@@ -190,6 +197,7 @@ class ServedConnection {
 
   /** Gives what was written the time to be read. */
   async #finish(): Promise<void> {
+    this.#sendReplies()
     if (this.#stream.destroyed || this.#stream.writableFinished) return
     const { promise, resolve } = Promise.withResolvers<void>()
     const timer = setTimeout(resolve, this.#limits.replyMs)

@@ -11,6 +11,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { attribute, bootTimeUSec, setAttribute } from '../../system/index.ts'
 import { escapeKey, InterfaceCache, pinName, readPinnedName } from './cache.ts'
@@ -50,13 +51,15 @@ describe('InterfaceCache', () => {
     expect(cache.read('/x', MINUTE)).toEqual(Buffer.from('now'))
   })
 
-  it('sees what another broker has written or removed meanwhile', () => {
+  it('sees what another broker has written or removed meanwhile', async () => {
     const other = new InterfaceCache(root, 'eth0')
     cache.write('/x', Buffer.from('ours'), bootTimeUSec())
     expect(cache.read('/x', MINUTE)).toEqual(Buffer.from('ours'))
     other.write('/x', Buffer.from('theirs'), bootTimeUSec())
+    await nextTurn()
     expect(cache.read('/x', MINUTE)).toEqual(Buffer.from('theirs'))
     rmSync(file('key-\\x2fx'))
+    await nextTurn()
     expect(cache.read('/x', MINUTE)).toBeUndefined()
   })
 

@@ -57,6 +57,7 @@ export class InterfaceCache {
     const answer = this.#answers.read(path, () => readAnswer(path))
     if (answer === undefined || answer.takenUSec + refreshUSec > bootTimeUSec()) return answer?.value
     unlinkIfThere(path)
+    this.#answers.forget(path)
     return undefined
   }
 
@@ -70,6 +71,7 @@ export class InterfaceCache {
       setAttribute(fd, TIMESTAMP, stamp)
       if (value === 'absent') setAttribute(fd, RESULT, Buffer.from(ABSENT))
     })
+    this.#answers.forget(path)
   }
 
   readToken(): Token | undefined {

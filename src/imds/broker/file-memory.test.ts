@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FileMemory } from './file-memory.ts'
 
@@ -20,14 +21,26 @@ describe('FileMemory', () => {
     expect(load).toHaveBeenCalledTimes(1)
   })
 
-  it('reads what has come in its place, and nothing where it has gone', () => {
+  it('reads what has come in its place, and nothing where it has gone', async () => {
     const [memory, load] = [new FileMemory<string>(), () => readFileSync(path, 'utf8')]
     expect(memory.read(path, load)).toBe('one')
     writeFileSync(join(directory, 'other'), 'two')
     renameSync(join(directory, 'other'), path)
+    await nextTurn()
     expect(memory.read(path, load)).toBe('two')
     unlinkSync(path)
+    await nextTurn()
     expect(memory.read(path, load)).toBeUndefined()
+  })
+
+  it('looks once for what comes together, but again for who has changed the file', () => {
+    const [memory, load] = [new FileMemory<string>(), () => readFileSync(path, 'utf8')]
+    expect(memory.read(path, load)).toBe('one')
+    writeFileSync(join(directory, 'other'), 'two')
+    renameSync(join(directory, 'other'), path)
+    expect(memory.read(path, load)).toBe('one')
+    memory.forget(path)
+    expect(memory.read(path, load)).toBe('two')
   })
 
   it('keeps nothing of what load makes nothing of, and nothing of a path through a file', () => {

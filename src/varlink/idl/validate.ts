@@ -18,8 +18,7 @@ export function findInvalid(
     const invalid = invalidIn(found ?? undefined, of, name, description)
     if (invalid !== undefined) return invalid
   }
-  const known = new Set(type.fields.map(({ name }) => name))
-  return Object.keys(value).find((name) => !known.has(name))
+  return Object.keys(value).find((name) => !type.fields.some((field) => field.name === name))
 }
 
 function invalidIn(
