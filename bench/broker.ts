@@ -1,6 +1,7 @@
 /**
  * `io.systemd.InstanceMetadata.Get` of a key that the cache has: our broker on its socket beside systemd's, which its unit
- * starts for each connection. Both see the same fake endpoint and have a cache of their own; one and the same client asks.
+ * starts for each connection. Both see the same fake endpoint and have a cache of their own; one and the same client asks. Beside
+ * them a service that says the same to everything: what it needs, on this host, no service can do without.
  *
  * Usage: node bench/broker.ts [rounds]
  */
@@ -25,6 +26,7 @@ const CALL = Buffer.from(
 )
 const DATA = Buffer.from('i-0123456789abcdef0').toString('base64')
 const LOAD = join(import.meta.dirname, 'support/varlink-load.py')
+const FLOOR = join(import.meta.dirname, 'support/varlink-floor.py')
 const IN_A_ROW = 5_000
 const AHEAD = 64
 const AT_ONCE = 1_000
@@ -87,9 +89,26 @@ try {
       process.stderr.write(`round ${round} of ${ROUNDS}: ${name}\n`)
     }
   }
-  await print(figures, ours, await generatorMs(program, directory))
+  await print(figures, ours, await generatorMs(program, directory), await floorFigures(directory))
 } finally {
   await rm(directory, { recursive: true, force: true })
+}
+
+/** What is between the client and any service: the switches from one to the other, and the client itself. */
+async function floorFigures(within: string): Promise<Figures> {
+  const floor = noFigures()
+  const path = join(within, 'floor')
+  const ending = new AbortController()
+  const reply = JSON.stringify({ parameters: { data: DATA, interface: 1 } })
+  const ended = run({ argv: ['python3', FLOOR, path, reply] }, { signal: ending.signal }).catch(() => undefined)
+  try {
+    while (!existsSync(path)) await sleep(10)
+    for (let round = 0; round < ROUNDS; round++) await measure(path, 1_000, floor)
+  } finally {
+    ending.abort()
+    await ended
+  }
+  return floor
 }
 
 /** What the generator adds to the start of a machine that is in no cloud: it looks, and writes nothing. */
@@ -162,6 +181,7 @@ async function print(
   figures: ReadonlyMap<string, Figures>,
   ours: readonly { rssMiB: number; anonymousMiB: number; refusedOfThousand: number; endsWhenIdle: boolean }[],
   generator: readonly number[],
+  floor: Figures,
 ): Promise<void> {
   const of = (name: string, key: keyof Figures): number => median(figures.get(name)?.[key] ?? [])
   const goals: readonly (readonly [keyof Figures, 'least' | 'most', number])[] = [
@@ -187,7 +207,8 @@ async function print(
   })
   for (const { key, ours: our, original: their, value, kind, limit, isMet } of ratios) {
     process.stdout.write(
-      `${isMet ? 'met   ' : 'MISSED'} ${key}: ${our.toFixed(2)} to ${their.toFixed(2)} = ${value.toFixed(2)} (goal: at ${kind} ${limit})\n`,
+      `${isMet ? 'met   ' : 'MISSED'} ${key}: ${our.toFixed(2)} to ${their.toFixed(2)} = ${value.toFixed(2)} ` +
+        `(goal: at ${kind} ${limit}; the least of a service: ${median(floor[key]).toFixed(2)})\n`,
     )
   }
   const last = ours.at(-1)
@@ -203,6 +224,7 @@ async function print(
     figures: Object.fromEntries(figures),
     ours,
     generatorMs: generator,
+    floor,
     ratios,
   })
 }
