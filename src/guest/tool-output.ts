@@ -24,18 +24,23 @@ export interface ToolStreams {
 
 /** As systemd's tools write: a log to a terminal has the ends of lines of one that is in raw mode. */
 export function toolOutput(streams: ToolStreams): ToolOutput {
-  const isTerminal = streams.isOutTerminal && streams.isErrorTerminal
-  const colors = colorMode(streams.environment, isTerminal)
-  const end = streams.isErrorTerminal ? '\r\n' : '\n'
+  // Asked only when it matters: a stream of Node's that nobody writes to takes milliseconds of a start.
+  const isTerminal = (): boolean => streams.isOutTerminal && streams.isErrorTerminal
+  const colors = (): ColorMode => colorMode(streams.environment, isTerminal())
   return {
-    isTerminal,
-    colors,
+    get isTerminal() {
+      return isTerminal()
+    },
+    get colors() {
+      return colors()
+    },
     glyphs: glyphs(streams.environment),
     out: (text) => streams.out(text),
     error: (text) => streams.error(text),
     log(level, line) {
+      const end = streams.isErrorTerminal ? '\r\n' : '\n'
       if (level === 'info') streams.error(`${line}${end}`)
-      else streams.error(`${colored(line, level === 'error' ? 'highlightRed' : 'highlightYellow', colors)}${end}`)
+      else streams.error(`${colored(line, level === 'error' ? 'highlightRed' : 'highlightYellow', colors())}${end}`)
     },
   }
 }
@@ -44,8 +49,12 @@ export function toolOutput(streams: ToolStreams): ToolOutput {
 export function processOutput(): ToolOutput {
   return toolOutput({
     environment: process.env,
-    isOutTerminal: process.stdout.isTTY === true,
-    isErrorTerminal: process.stderr.isTTY === true,
+    get isOutTerminal() {
+      return process.stdout.isTTY === true
+    },
+    get isErrorTerminal() {
+      return process.stderr.isTTY === true
+    },
     out: (text) => void process.stdout.write(text),
     error: (text) => void process.stderr.write(text),
   })

@@ -18,11 +18,8 @@ const TOOLS: Readonly<Record<string, GuestTool>> = {
     return imdsGenerator(argv, output)
   },
   'systemd-imdsd': async (argv, output) => {
-    const [{ imdsd }, { keepHeapSmall }] = await Promise.all([
-      import('./imdsd/imdsd.ts'),
-      import('./imdsd/small-heap.ts'),
-    ])
-    return imdsd(argv, output, { version: VERSION, atRest: keepHeapSmall() })
+    const [{ imdsd }, { smallHeap }] = await Promise.all([import('./imdsd/imdsd.ts'), import('./imdsd/small-heap.ts')])
+    return imdsd(argv, output, { version: VERSION, atRest: smallHeap() })
   },
   'systemd-measure': async (argv, output) => {
     const { measure } = await import('./measure/measure.ts')

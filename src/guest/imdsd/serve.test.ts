@@ -118,11 +118,11 @@ describe('untilIdle()', () => {
   })
 })
 
-describe('keepHeapSmall()', () => {
+describe('smallHeap()', () => {
   it('gives back what nobody needs', async () => {
     const script = `
-      import { keepHeapSmall } from ${JSON.stringify(new URL('./small-heap.ts', import.meta.url).href)}
-      const collect = keepHeapSmall()
+      import { smallHeap } from ${JSON.stringify(new URL('./small-heap.ts', import.meta.url).href)}
+      const collect = smallHeap()
       let much = Array.from({ length: 300_000 }, (_, n) => ({ n }))
       const before = process.memoryUsage().heapUsed
       much = undefined

@@ -7,9 +7,17 @@ import { runInNewContext } from 'node:vm'
  */
 const FLAGS = ['--no-maglev', '--max-semi-space-size=1', '--semi-space-growth-factor=1', '--expose-gc']
 
-/** For a program that is always there and seldom asked. Returns what gives back the memory that nobody needs any more. */
-export function keepHeapSmall(): () => void {
-  for (const flag of FLAGS) setFlagsFromString(flag)
-  const collect: (options: object) => void = runInNewContext('gc')
-  return () => collect({ type: 'major', execution: 'sync', flavor: 'last-resort' })
+/**
+ * For a program that is always there and seldom asked: gives back, whenever it is called, the memory that nobody needs any more,
+ * and needs less from then on. Not before, as somebody waits for its start.
+ */
+export function smallHeap(): () => void {
+  let collect: ((options: object) => void) | undefined
+  return () => {
+    if (collect === undefined) {
+      for (const flag of FLAGS) setFlagsFromString(flag)
+      collect = runInNewContext('gc') as (options: object) => void
+    }
+    collect({ type: 'major', execution: 'sync', flavor: 'last-resort' })
+  }
 }

@@ -1,4 +1,4 @@
-import { interfaceIndex, interfaceName } from '../../system/index.ts'
+import { bootTimeUSec, interfaceIndex, interfaceName } from '../../system/index.ts'
 import { imdsError } from '../errors.ts'
 import type { WellKnown } from '../well-known.ts'
 import { InterfaceCache, pinnedPath, readPinnedName, unpinName } from './cache.ts'
@@ -8,7 +8,7 @@ import { fetchSearching } from './search.ts'
 import type { BrokerSettings, Fetched, FetchRequest } from './settings.ts'
 
 /** The kernel is asked for an interface's name by way of a socket, which takes longer than all else of a call. */
-const NAME_MS = 1_000
+const NAME_USEC = 1_000_000
 
 /** Asks for metadata on behalf of others, and remembers what it was told. */
 export class Broker {
@@ -17,7 +17,7 @@ export class Broker {
   readonly #running = new Map<string, Promise<Fetched>>()
   readonly #caches = new Map<string, InterfaceCache>()
   readonly #pinnedName = new FileMemory<string>()
-  readonly #names = new Map<number, { readonly name: string; readonly untilMs: number }>()
+  readonly #names = new Map<number, { readonly name: string; readonly untilUSec: number }>()
 
   constructor(settings: BrokerSettings) {
     this.settings = settings
@@ -50,12 +50,12 @@ export class Broker {
   }
 
   #nameOf(index: number): string | undefined {
-    const nowMs = performance.now()
+    const nowUSec = bootTimeUSec()
     const known = this.#names.get(index)
-    if (known !== undefined && nowMs < known.untilMs) return known.name
+    if (known !== undefined && nowUSec < known.untilUSec) return known.name
     const name = interfaceName(index)
     if (name === undefined) this.#names.delete(index)
-    else this.#names.set(index, { name, untilMs: nowMs + NAME_MS })
+    else this.#names.set(index, { name, untilUSec: nowUSec + NAME_USEC })
     return name
   }
 

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   fchmodSync,
@@ -174,7 +173,8 @@ function placeFile(
   mode: number,
   mark: (fd: number) => void,
 ): void {
-  const aside = join(directory, `.#${randomBytes(8).toString('hex')}`)
+  // Nobody is to be kept from guessing it, and cryptography takes as long to load as a call takes.
+  const aside = join(directory, `.#${Math.random().toString(16).slice(2)}`)
   const fd = openSync(aside, 'wx', mode)
   try {
     fchmodSync(fd, mode)
