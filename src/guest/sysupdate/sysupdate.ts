@@ -1,5 +1,4 @@
 import { passedDescriptors } from '../../varlink/index.ts'
-import { serveSockets } from '../serve-sockets.ts'
 import type { ToolOutput } from '../tool-output.ts'
 import { cleanupVerb, update, vacuumVerb } from './change.ts'
 import { tellFailure } from './failure.ts'
@@ -9,7 +8,6 @@ import { parseSysupdateOptions, type SysupdateOptions } from './options.ts'
 import { reboot } from './reboot.ts'
 import { showComponents, showFeatures, showVersions } from './show.ts'
 import { switchComponents, switchFeatures } from './switch.ts'
-import { sysupdateService } from './varlink-service.ts'
 import { checkVerb } from './verbs.ts'
 
 /** systemd-sysupdate(8) of systemd 262. Returns the exit status. */
@@ -24,6 +22,11 @@ export async function sysupdate(
     const passed = passedDescriptors(environment, process.pid)
     if (passed.length === 0) return await run(options, output, context)
     const log = (line: string): void => output.log('warning', line)
+    // Who calls the program does not wait for what it takes to serve.
+    const [{ serveSockets }, { sysupdateService }] = await Promise.all([
+      import('../serve-sockets.ts'),
+      import('./varlink-service.ts'),
+    ])
     await serveSockets(passed, sysupdateService(context, options, output), { log })
     return 0
   } catch (error) {
