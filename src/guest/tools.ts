@@ -18,8 +18,8 @@ const TOOLS: Readonly<Record<string, GuestTool>> = {
     return imdsGenerator(argv, output)
   },
   'systemd-imdsd': async (argv, output) => {
-    const [{ imdsd }, { smallHeap }] = await Promise.all([import('./imdsd/imdsd.ts'), import('./imdsd/small-heap.ts')])
-    return imdsd(argv, output, { version: VERSION, atRest: smallHeap() })
+    const [{ imdsd }, { memoryAtRest }] = await Promise.all([import('./imdsd/imdsd.ts'), import('./imdsd/at-rest.ts')])
+    return imdsd(argv, output, { version: VERSION, atRest: memoryAtRest() })
   },
   'systemd-measure': async (argv, output) => {
     const { measure } = await import('./measure/measure.ts')

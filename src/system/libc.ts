@@ -23,6 +23,7 @@ export const libc = lazily(() => {
     close: { arguments: ['i32'], return: 'i32' },
     flock: { arguments: ['i32', 'i32'], return: 'i32' },
     ioctl: { arguments: ['i32', 'u64', 'pointer'], return: 'i32' },
+    madvise: { arguments: ['u64', 'u64', 'i32'], return: 'i32' },
     syncfs: { arguments: ['i32'], return: 'i32' },
     fcntl: { arguments: ['i32', 'i32', 'pointer'], return: 'i32' },
     syscall: { arguments: ['i64', 'i64', 'pointer', 'pointer', 'u64'], return: 'i64' },

@@ -118,11 +118,11 @@ describe('untilIdle()', () => {
   })
 })
 
-describe('smallHeap()', () => {
+describe('memoryAtRest()', () => {
   it('gives back what nobody needs', async () => {
     const script = `
-      import { smallHeap } from ${JSON.stringify(new URL('./small-heap.ts', import.meta.url).href)}
-      const collect = smallHeap()
+      import { memoryAtRest } from ${JSON.stringify(new URL('./at-rest.ts', import.meta.url).href)}
+      const collect = memoryAtRest()
       let much = Array.from({ length: 300_000 }, (_, n) => ({ n }))
       const before = process.memoryUsage().heapUsed
       much = undefined

@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { releaseProgramPages } from '../../system/index.ts'
 
 /**
  * Of its compilers V8 keeps the one for what runs longest: the memory of the one in between is more than all else that the
@@ -11,7 +12,7 @@ const FLAGS = ['--no-maglev', '--max-semi-space-size=1', '--semi-space-growth-fa
  * For a program that is always there and seldom asked: gives back, whenever it is called, the memory that nobody needs any more,
  * and needs less from then on. Not before, as somebody waits for its start.
  */
-export function smallHeap(): () => void {
+export function memoryAtRest(): () => void {
   let collect: ((options: object) => void) | undefined
   return () => {
     if (collect === undefined) {
@@ -19,5 +20,6 @@ export function smallHeap(): () => void {
       collect = runInNewContext('gc') as (options: object) => void
     }
     collect({ type: 'major', execution: 'sync', flavor: 'last-resort' })
+    releaseProgramPages()
   }
 }
