@@ -56,6 +56,20 @@ describe('access', () => {
     expect(JSON.parse(get('/metadata/versions').text).apiVersions).toContain('2018-02-01')
   })
 
+  it('has in each version what came with it, and nothing later', () => {
+    const compute = (version: string) => JSON.parse(get(`/metadata/instance/compute?api-version=${version}`).text)
+    // What waagent takes this version to have.
+    const oldest =
+      'location name offer osType placementGroupId platformFaultDomain platformUpdateDomain publisher resourceGroupName sku ' +
+      'subscriptionId tags version vmId vmScaleSetName vmSize zone'
+    expect(Object.keys(compute('2018-02-01')).join(' ')).toBe(oldest)
+    expect(compute('2017-04-02')).not.toHaveProperty('zone')
+    expect(compute('2020-07-15').osProfile).not.toHaveProperty('disablePasswordAuthentication')
+    expect(compute('2020-10-01').osProfile).toHaveProperty('disablePasswordAuthentication')
+    expect(compute('2025-04-07').securityProfile).toHaveProperty('securityType')
+    expect(get('/metadata/instance/compute/userData?api-version=2020-12-01&format=text').status).toBe(404)
+  })
+
   it.for([
     '/metadata',
     '/metadata/nothing',
@@ -264,6 +278,8 @@ describe('the wire server', () => {
       '<Preferred><Version>2012-11-30</Version></Preferred>',
     )
     expect(wire('/machine/?comp=goalstate', { headers: [] }).status).toBe(400)
+    expect(wire('/HealthService', { headers: [], method: 'POST', body: '{}' }).status).toBe(200)
+    expect(wire('/HealthService', { headers: [] }).status).toBe(404)
     expect(wire('/metadata/instance').status).toBe(404)
   })
 

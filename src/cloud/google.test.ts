@@ -117,6 +117,8 @@ describe('JSON', () => {
     expect(json.attributes['user-data']).toBe('#cloud-config\n')
     expect(Object.keys(json.serviceAccounts.default)).toEqual(['aliases', 'email', 'scopes'])
     expect(JSON.parse(get('/?recursive=True').text).project.projectId).toBe('bootwright-project')
+    // So Google's own agent asks.
+    expect(get('//?recursive=True')).toEqual(get('/?recursive=True'))
   })
 
   it('comes as a line a value when text is wanted', () => {

@@ -2,11 +2,12 @@ import type { NetworkInterface } from '../instance.ts'
 import { ipv4Subnet } from '../instance-parts.ts'
 import type { JsonObject } from '../json.ts'
 import type { AzureInstance } from './instance.ts'
+import { computeOf } from './introduced.ts'
 
-/** `/metadata/instance`: every value is text, and what is missing is empty. */
-export function instanceDocument(instance: AzureInstance, hasHwdbPaths: boolean): JsonObject {
+/** `/metadata/instance` in a version of the API: every value is text, and what is missing is empty. */
+export function instanceDocument(instance: AzureInstance, version: string, hasHwdbPaths: boolean): JsonObject {
   return {
-    compute: compute(instance),
+    compute: computeOf(version, compute(instance)),
     network: { interface: instance.interfaces.map((nic) => networkInterface(nic, hasHwdbPaths)) },
   }
 }

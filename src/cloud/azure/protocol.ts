@@ -15,7 +15,7 @@ import { attestedDocument, oauth2Token } from './signed.ts'
 const JSON_TYPE = 'application/json; charset=utf-8'
 const TEXT_TYPE = 'text/plain; charset=utf-8'
 export const NEWEST_VERSIONS = ['2025-04-07', '2024-07-17', '2024-03-15'] as const
-/** Versions of the public documentation; each serves the same document here. */
+/** Versions of the public documentation. */
 export const AZURE_VERSIONS: readonly string[] = [
   '2017-03-01 2017-04-02 2017-08-01 2017-10-01 2017-11-01 2017-12-01 2018-02-01 2018-04-02 2018-10-01 2019-01-01',
   '2019-02-01 2019-03-11 2019-04-01 2019-04-30 2019-06-01 2019-06-04 2019-08-01 2019-08-15 2019-11-01 2020-06-01',
@@ -68,7 +68,7 @@ function answerUnlimited(request: MetadataRequest, instance: AzureInstance, nowM
   if (request.method !== 'GET' && !isAck) return failure(405, 'Method not allowed')
   switch (names[1]) {
     case 'instance':
-      return answerInstance(names.slice(2), instance, query, setting)
+      return answerInstance(names.slice(2), instance, version, query, setting)
     case 'attested':
       return answerAttested(names.slice(2), instance, query, nowMs, setting)
     case 'identity':
@@ -82,8 +82,14 @@ function answerUnlimited(request: MetadataRequest, instance: AzureInstance, nowM
   }
 }
 
-function answerInstance(names: readonly string[], instance: AzureInstance, query: Query, setting: Setting): Answered {
-  const document = instanceDocument(instance, setting.hasHwdbPaths)
+function answerInstance(
+  names: readonly string[],
+  instance: AzureInstance,
+  version: string,
+  query: Query,
+  setting: Setting,
+): Answered {
+  const document = instanceDocument(instance, version, setting.hasHwdbPaths)
   const isExtended = query.get('extended') === 'true' && names.length === 0
   return value(
     isExtended ? { ...document, extended: { compute: { hasCustomData: false, ppsType: 'None' } } } : document,

@@ -18,6 +18,8 @@ export function answerWireServer(request: MetadataRequest, instance: AzureInstan
   const comp = query.get('comp') ?? ''
   const path = request.path.replace(/\/$/, '')
   if (request.method === 'GET' && path === '' && comp === 'versions') return xml(versions())
+  // What the agent has seen of its host, without a header for the version.
+  if (request.method === 'POST' && path === '/HealthService') return respond(200, 'application/json', '')
   if (path !== '/machine' && !path.startsWith('/machine/'))
     return xml(error('ResourceNotAvailable', 'No such resource'), 404)
   if (headerValue(request.headers, 'x-ms-version') !== PROTOCOL_VERSION) {

@@ -55,7 +55,7 @@ function answerPlain(
     return errorPage(403, 'Missing Metadata-Flavor:Google header.')
   }
   const query = new Map(pairs)
-  const below = names.slice(2)
+  const below = belowBase(names)
   const isGuestAttribute = below[0] === 'instance' && below[1] === 'guest-attributes'
   if (isGuestAttribute && instance.guestAttributes === undefined) {
     return errorPage(403, 'Guest attributes endpoint access is disabled.')
@@ -64,8 +64,14 @@ function answerPlain(
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return errorPage(405, `The request method ${request.method} is inappropriate for the URL.`)
   }
-  if (query.get('wait_for_change') === 'true') return awaited(request, instance, nowMs, setting, query)
+  if (query.get('wait_for_change') === 'true') return awaited(request, below, instance, nowMs, setting, query)
   return valueAt(request, below, instance, nowMs, setting, query)
+}
+
+/** Names below the base. Google's own agent asks for `/computeMetadata/v1//?recursive=true` and gets the whole tree. */
+function belowBase(names: readonly string[]): readonly string[] {
+  const below = names.slice(2)
+  return below.every((name) => name === '') ? below.slice(-1) : below
 }
 
 /** What is listed above the tree itself, without the header. */
@@ -74,6 +80,7 @@ const ROOTS: Readonly<Record<string, string>> = { '/': 'computeMetadata/\n', '/c
 /** Holds the answer until it has another ETag than the client knows, or than it had when the request came. */
 function awaited(
   request: MetadataRequest,
+  below: readonly string[],
   instance: GoogleInstance,
   nowMs: number,
   setting: Setting,
@@ -81,7 +88,6 @@ function awaited(
 ): Answer<GoogleInstance> {
   const seconds = query.get('timeout_sec')
   if (seconds !== undefined && !/^\d{1,9}$/.test(seconds)) return errorPage(400, 'timeout_sec is no whole number.')
-  const below = (decodePath(request.path) ?? []).slice(2)
   const now = valueAt(request, below, instance, nowMs, setting, query)
   if (now.status !== 200) return now
   const etag = etagOf(now.body)
