@@ -86,6 +86,7 @@ const lateChanges: Record<string, () => Promise<unknown>> = {
   'the mode of an extra file': () => chmod(small('mkosi.extra/etc/late'), 0o640),
   'the target of an extra link': () => symlink('nowhere', small('mkosi.extra/etc/link')),
   'a partition': () => checkout.write('images/small/mkosi.repart/10-root.conf', '[Partition]\nType=root\n'),
+  'a build script': () => checkout.script('images/small/mkosi.build.chroot', 'true'),
   'a finalize script': () => checkout.script('images/small/mkosi.finalize', 'true'),
 }
 

@@ -18,7 +18,7 @@ interface InputEntry {
 }
 
 /** The entries of mkosi's that are copied into an image or run after its packages were installed. */
-const LATE = /^mkosi\.(?:extra|repart|finalize|postinst|postoutput|uki-profiles|credentials)(?:\.|$)/
+const LATE = /^mkosi\.(?:build|extra|repart|finalize|postinst|postoutput|uki-profiles|credentials)(?:\.|$)/
 
 /** Entries whose every file ends up in the image or in its package manager, whatever its name. */
 const CONTENT = /^mkosi\.(?:extra|skeleton|sandbox|packages|volatile-packages|credentials|repart|sysupdate)(?:\.|$)/

@@ -28,7 +28,6 @@ export interface SummarySource {
 /** Settings that hold paths, or objects with a `Source` that is one. */
 const SOURCES: Readonly<Record<string, SummarySource['reach']>> = {
   BaseTrees: 'all',
-  BuildScripts: 'all',
   ConfigureScripts: 'all',
   EnvironmentFiles: 'all',
   Files: 'all',
@@ -38,6 +37,7 @@ const SOURCES: Readonly<Record<string, SummarySource['reach']>> = {
   SkeletonTrees: 'all',
   SyncScripts: 'all',
   VolatilePackageDirectories: 'all',
+  BuildScripts: 'late',
   Devicetrees: 'late',
   ExtraTrees: 'late',
   FinalizeScripts: 'late',

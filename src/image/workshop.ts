@@ -6,6 +6,8 @@ import { type Cache, type LockOptions, lockFile, removeTree, tryLockFile } from 
 const KEPT = 3
 
 const KIND = 'images'
+/** What build scripts keep, one directory an image: they find out by themselves what of it is still good. */
+const BUILDS = 'builds'
 const WORK = 'work'
 
 /**
@@ -18,18 +20,18 @@ export class Workshop implements AsyncDisposable {
   readonly #directory: string
   readonly #lock: AsyncDisposable
 
-  private constructor(directory: string, lock: AsyncDisposable) {
+  private constructor(directory: string, buildDirectory: string, lock: AsyncDisposable) {
     this.#directory = directory
     this.#lock = lock
     this.workspaceDirectory = join(directory, WORK)
-    this.incremental = { cacheDirectory: join(directory, 'cache'), buildDirectory: join(directory, 'build') }
+    this.incremental = { cacheDirectory: join(directory, 'cache'), buildDirectory }
   }
 
   static async open(cache: Cache, image: string, base: string, options: LockOptions): Promise<Workshop> {
     const name = `${image}-${base}`
     await collectGarbage(cache, image, name)
     const lock = await lockFile(lockPath(cache, name), options)
-    const workshop = new Workshop(cache.path(KIND, name), lock)
+    const workshop = new Workshop(cache.path(KIND, name), cache.path(BUILDS, image), lock)
     try {
       // A process that was killed may have left something.
       await workshop.#tidy()
