@@ -127,6 +127,18 @@ describe.skipIf(toolchain === undefined)('update (needs the tools: ./bootwright 
     expectVersion('2')
   })
 
+  it('removes what boots a version before what that boots', async () => {
+    for (const version of ['2', '3']) {
+      release(version)
+      await sysupdate('update')
+    }
+    release('4')
+    const { stderr } = await sysupdate('update')
+    const removed = [...stderr.matchAll(/Removing old '.*\/([^/]+)' \(/g)].map(([, name]) => name)
+    expect(removed).toEqual(['a_2', 'u_1.raw', 'disk.img#1'])
+    expectVersion('4')
+  })
+
   it('leaves a version alone that has burnt its tries and was deleted, until somebody names it', async () => {
     const note = 'var/lib/systemd/sysupdate/failed.json'
     for (const nonsense of ['', '{', '[]', '{"versions":{}}', '{"versions":[2]}']) {

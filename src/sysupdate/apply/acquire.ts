@@ -23,7 +23,7 @@ export async function acquireParts(run: Run, { set, parts }: PreparedUpdate): Pr
     run.signal?.throwIfAborted()
     if (part.replaces !== undefined) {
       run.tell({ kind: 'removing', reason: 'outdated', path: part.replaces.path, type: part.replaces.type })
-      await removeInstance(part.transfer, part.replaces)
+      await removeInstance(part.transfer, part.replaces, run)
     }
     run.tell({ kind: 'acquiring', transfer: part.transfer.id, from: part.instance.path, to: shownDestination(part) })
     await acquirePart(part, {

@@ -7,8 +7,9 @@ import type { Instance } from '../types.ts'
 export async function removeInstance(
   { place, target }: PlacedTransfer,
   { path, partitionNumber }: Instance,
+  options: { readonly isSynced: boolean },
 ): Promise<void> {
-  if (place.kind === 'files') removeBelow(place.path, path.slice(place.path.length + 1))
+  if (place.kind === 'files') removeBelow(place.path, path.slice(place.path.length + 1), options)
   else if (place.kind === 'fat') await removeFromFat(place, path.slice(place.path.length + 1))
   else if (partitionNumber !== undefined) await freePartition(place.disk, partitionNumber, slotTypes(target))
 }

@@ -32,7 +32,9 @@ export async function vacuum(run: Run, enabled: readonly FoundTransfer[], acquir
     transfer,
     removals: planOf(run, transfer, { failedVersions, acquiring: undefined, space }),
   }))
-  for (const { transfer, removals } of [...plans, ...disabled]) await remove(run, transfer, removals)
+  const all = [...plans, ...disabled]
+  // What boots a version comes last when it is installed, and goes first: no boot entry is without what it boots.
+  for (const { transfer, removals } of isCorrect ? all.toReversed() : all) await remove(run, transfer, removals)
   return {
     removed: Math.max(0, ...plans.map(({ removals }) => removals.length)),
     disabledTransfers: disabled.filter(({ removals }) => removals.length > 0).length,
@@ -72,13 +74,13 @@ function planOf(
   )
 }
 
-async function remove({ tell }: Run, transfer: FoundTransfer, removals: readonly Removal[]): Promise<void> {
+async function remove({ tell, isSynced }: Run, transfer: FoundTransfer, removals: readonly Removal[]): Promise<void> {
   const { place, removesTemporary } = transfer
   if (place.kind === 'files' && removesTemporary) removeTemporary(place.path)
   if (place.kind === 'fat' && removesTemporary) await removeTemporaryFromFat(place)
   for (const { instance, reason } of removals) {
     const { path, type } = instance
     tell({ kind: 'removing', reason: reason === 'old' || reason === 'disabled' ? reason : `old ${reason}`, path, type })
-    await removeInstance(transfer, instance)
+    await removeInstance(transfer, instance, { isSynced })
   }
 }

@@ -37,6 +37,7 @@ export function activate(
   }
   if (target.readOnly === true && kind === 'file') chmodSync(pending, lstatSync(pending).mode & 0o7777 & ~WRITE_BITS)
   renameSync(pending, final)
+  if (kind === 'file') place.syncRenamed('')
   // A directory that cannot be changed cannot be renamed either.
   if (target.readOnly === true && kind === 'directory') {
     if (isSubvolume(final)) setSubvolumeReadOnly(final, true)

@@ -29,7 +29,7 @@ export async function acquireFile(target: FileTarget, payload: Payload, options:
     if (options.isSynced !== false) await file.sync()
     place.sync()
     renameSync(partial, place.path(PENDING))
-    place.sync()
+    place.syncRenamed(PENDING)
   } catch (error) {
     if (options.keepsPartial !== true) rmSync(partial, { force: true })
     place.sync()

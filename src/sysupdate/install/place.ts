@@ -11,6 +11,11 @@ export interface Place extends Disposable {
   /** By way of the open directory, wherever that is by now. */
   path(prefix: string): string
   sync(): void
+  /**
+   * The same after a file was given the name with this prefix. On FAT a name has the size and the place of its file only when the file
+   * itself was written since: the directory alone would have an empty one on the disk.
+   */
+  syncRenamed(prefix: string): void
 }
 
 /** Opens the directory of a file, and makes what is missing of it, without following a link below the target's directory. */
@@ -33,10 +38,22 @@ export function openPlace(
     lock?.holdDirectory(`/proc/self/fd/${directory}`, target.directory)
     const parent = dirname(target.name)
     const last = parent === '.' ? directory : hold(descend(directory, parent, 'strict'))
+    const path = (prefix: string): string => `/proc/self/fd/${last}/${prefix}${basename(target.name)}`
+    const sync = (): void => {
+      if (isSynced) fsyncSync(last)
+    }
     return {
-      path: (prefix) => `/proc/self/fd/${last}/${prefix}${basename(target.name)}`,
-      sync: () => {
-        if (isSynced) fsyncSync(last)
+      path,
+      sync,
+      syncRenamed(prefix) {
+        if (!isSynced) return
+        const file = openSync(path(prefix), constants.O_RDONLY | constants.O_NOFOLLOW)
+        try {
+          fsyncSync(file)
+        } finally {
+          closeSync(file)
+        }
+        sync()
       },
       [Symbol.dispose]: release,
     }

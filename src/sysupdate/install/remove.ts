@@ -1,4 +1,14 @@
-import { chmodSync, closeSync, constants, lstatSync, openSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+} from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { deleteSubvolume, isSubvolume, openBelow, setImmutable, setSubvolumeReadOnly } from '../../system/index.ts'
 
@@ -8,8 +18,14 @@ const TEMPORARY = /^(?:\.#|\.sysupdate\.partial\.)/
 /**
  * Removes a file or directory below a directory, with all that is in it, then the directories on the way that are empty by
  * now. No link is followed. What is not there is removed already.
+ *
+ * @param options.isSynced whether it is gone from the disk when this returns; yes without
  */
-export function removeBelow(directory: string, name: string): void {
+export function removeBelow(
+  directory: string,
+  name: string,
+  { isSynced = true }: { readonly isSynced?: boolean } = {},
+): void {
   const top = openDirectory(directory)
   if (top === undefined) return
   try {
@@ -20,6 +36,7 @@ export function removeBelow(directory: string, name: string): void {
         const shown = `/proc/self/fd/${parent}/${basename(path)}`
         if (isFirst) removeTree(shown)
         else rmdirSync(shown)
+        if (isSynced) fsyncSync(parent)
       } catch (error) {
         if (isFirst) throw error
         // Something else is in it.
