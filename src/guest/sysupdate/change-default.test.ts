@@ -139,6 +139,25 @@ describe.skipIf(toolchain === undefined)('update (needs the tools: ./bootwright 
     expectVersion('4')
   })
 
+  it.for([
+    ['primary', 512],
+    ['backup', 10 * MIB - 512],
+  ] as const)(
+    'makes the %s copy of a damaged partition table whole, though nothing is to be installed',
+    async ([copy, at]) => {
+      await sysupdate('update')
+      const whole = readFileSync(join(root, 'disk.img'))
+      const damaged = Buffer.from(whole).fill(0, at, at + 512)
+      write('disk.img', damaged)
+      expect((await sysupdate('--bug-compat=262', 'update')).lastError).toBe('No update needed.')
+      expect(readFileSync(join(root, 'disk.img')).equals(damaged)).toBe(true)
+      const outcome = await sysupdate('update')
+      expect(outcome).toMatchObject({ exitCode: 0, lastError: 'No update needed.' })
+      expect(outcome.stderr, copy).toContain('was damaged in one copy, which is whole again')
+      expect(readFileSync(join(root, 'disk.img')).equals(whole)).toBe(true)
+    },
+  )
+
   it('leaves a version alone that has burnt its tries and was deleted, until somebody names it', async () => {
     const note = 'var/lib/systemd/sysupdate/failed.json'
     for (const nonsense of ['', '{', '[]', '{"versions":{}}', '{"versions":[2]}']) {

@@ -18,6 +18,7 @@ import {
   RunLock,
   recordedComponents,
   rememberFailed,
+  repairTables,
   type UpdateSet,
   vacuum,
 } from '../../sysupdate/index.ts'
@@ -111,6 +112,7 @@ export async function updateOne(
   using lock = lockFor(options, opened)
   await watch?.locked()
   const run = runOf(options, opened, output, { lock, signal, watch, ...context })
+  await repairTables(run)
   const { isOffline, verify, compat, verb } = options
   if (!isOffline) run.tell({ kind: 'info', text: 'Discovering available instances…' })
   const warn = (text: string): void => run.tell({ kind: 'warning', text })
@@ -194,6 +196,7 @@ export async function vacuumVerb(
   if (opened.transfers.length === 0) throw noTransfers(options.component)
   using lock = lockFor(options, opened)
   const run = runOf(options, opened, output, { lock, ...context })
+  await repairTables(run)
   const { verify, compat } = options
   const found = await opened.discover({ isOffline: true, verify, compat, warn: () => undefined })
   await makeRoom(run, found, options, output)

@@ -8,4 +8,5 @@ export { acquirePartition, freePartition, installPartition } from './partition.t
 export type { AcquireOptions, Payload, RetryOptions } from './payload-source.ts'
 export { openPlace } from './place.ts'
 export { removeBelow, removeTemporary } from './remove.ts'
+export { repairTable } from './repair-table.ts'
 export { RunLock } from './target-lock.ts'
