@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { getSystemErrorName } from 'node:util'
 import { BootwrightError } from './error.ts'
+import { foreignFunctions } from './library.ts'
 
 /** Of `linux/include/uapi/asm-generic/socket.h`, which x86-64 and arm64 share. */
 const [SOL_SOCKET, SO_PEERCRED, SO_ACCEPTCONN] = [1, 17, 30]
@@ -13,7 +14,7 @@ const [CLOCK_BOOTTIME, IF_NAMESIZE] = [7, 16]
 
 /** Not before it is needed: it costs a start-up that few programs have to pay. */
 export const libc = lazily(() => {
-  const ffi = withoutWarning(() => process.getBuiltinModule('node:ffi'))
+  const ffi = foreignFunctions()
   const { functions } = ffi.dlopen(null, {
     getsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'pointer'], return: 'i32' },
     setsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'u32'], return: 'i32' },
@@ -138,17 +139,6 @@ export function systemError(
   const code = getSystemErrorName(-errno)
   const cause = Object.assign(new Error(code), { code, errno: -errno })
   return Object.assign(new BootwrightError('HOST_UNSUITABLE', `${what}: ${code}`, { cause }), { cause })
-}
-
-/** Node says of this module that it is young: for us to judge, not for our user to read. */
-function withoutWarning<T>(load: () => T): T {
-  const { emitWarning } = process
-  process.emitWarning = () => undefined
-  try {
-    return load()
-  } finally {
-    process.emitWarning = emitWarning
-  }
 }
 
 function lazily<T>(make: () => T): () => T {

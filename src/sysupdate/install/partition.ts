@@ -37,7 +37,8 @@ export async function acquirePartition(
   try {
     const name = `partition ${number} of ${target.disk}`
     const { offset, size } = slot
-    await acquirePayload(payload, partitionSink(disk.file, { ...options, offset, size, name }), options)
+    await using sink = await partitionSink(disk.file, { ...options, offset, size, name })
+    await acquirePayload(payload, sink, options)
   } catch (error) {
     if (options.keepsPartial !== true) await disk.change(number, { typeGuid: target.types.own, name: EMPTY })
     throw error

@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { BootwrightError } from '../../system/index.ts'
+import { alignedBuffer, BLOCK_BYTES } from './blocks.ts'
+import { type LibraryDecoder, openLibraryDecoder } from './library-decoder.ts'
 import { throughProgram } from './program-filter.ts'
 
 export type Compression = 'none' | 'gzip' | 'xz' | 'zstd' | 'lz4' | 'bzip2'
@@ -15,10 +17,7 @@ const MAGIC: readonly (readonly [Compression, Buffer])[] = [
 ]
 export const LONGEST_MAGIC = 6
 
-/**
- * What only the system's own libraries do well: their programs, which every system that has such files has. A window of
- * `xz -9` takes 65 MiB.
- */
+/** Where the system's own library is not there, or not called: the programs that belong to it. */
 const PROGRAMS = {
   xz: ['xz', '--decompress', '--stdout', '--quiet', '--memlimit-decompress=256MiB'],
   lz4: ['lz4', '-d', '-c', '-q'],
@@ -29,17 +28,24 @@ const CHUNK_BYTES = 1024 * 1024
 
 export interface Decompressed {
   readonly compression: Compression
-  /** Rejects with `MALFORMED_INPUT` when the bytes are damaged or end early, with `TOOL_MISSING` without the program. */
+  /** A piece is good until the next but one is asked for. Rejects with `MALFORMED_INPUT` when the bytes are damaged or end early, with `TOOL_MISSING` without the program. */
   readonly bytes: AsyncIterable<Buffer>
 }
 
+export interface DecompressOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Whether the system's libraries are called, where they are there: they need the least. Yes without. */
+  readonly callsLibraries?: boolean | undefined
+}
+
 /** Decompresses by content, as a stream. What is shorter than a magic number, or has none, passes as it is. */
-export async function decompress(
-  input: AsyncIterable<Buffer>,
-  options: { signal?: AbortSignal | undefined } = {},
-): Promise<Decompressed> {
+export async function decompress(input: AsyncIterable<Buffer>, options: DecompressOptions = {}): Promise<Decompressed> {
   const { head, whole } = await peek(input, LONGEST_MAGIC)
   const compression = detectCompression(head)
+  if ((compression === 'zstd' || compression === 'xz') && options.callsLibraries !== false) {
+    const decoder = openLibraryDecoder(compression)
+    if (decoder !== undefined) return { compression, bytes: throughLibrary(whole, decoder, compression) }
+  }
   switch (compression) {
     case 'none':
       return { compression, bytes: whole }
@@ -89,6 +95,37 @@ async function peek(
     }
   }
   return { head: Buffer.concat(first), whole: whole() }
+}
+
+/** In whole blocks, of which two take turns: one is written while the other one is filled. */
+async function* throughLibrary(
+  input: AsyncIterable<Buffer>,
+  decoder: LibraryDecoder,
+  compression: Compression,
+): AsyncGenerator<Buffer, void, void> {
+  using _ = decoder
+  const blocks = [alignedBuffer(BLOCK_BYTES), alignedBuffer(BLOCK_BYTES)] as const
+  let [block, end]: [Buffer, number] = [blocks[0], 0]
+  const decode = (step: LibraryDecoder['decode']): boolean => {
+    try {
+      end = step(block, end)
+    } catch (cause) {
+      throw damaged(compression, (cause as Error).message, cause)
+    }
+    return end === BLOCK_BYTES
+  }
+  const turn = (): Buffer => {
+    const full = block
+    block = block === blocks[0] ? blocks[1] : blocks[0]
+    end = 0
+    return full
+  }
+  for await (const chunk of input) {
+    decoder.feed(chunk)
+    while (decode(decoder.decode)) yield turn()
+  }
+  while (decode(decoder.finish)) yield turn()
+  if (end > 0) yield block.subarray(0, end)
 }
 
 async function* throughTransform(

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { alignedBuffer } from './blocks.ts'
 import type { Download, DownloadOptions } from './download.ts'
 import { downloadError } from './download-error.ts'
 
@@ -41,7 +42,7 @@ export async function openPlainFile(path: string, name: string, options: Downloa
     try {
       for (let position = 0; position < stat.size; ) {
         options.signal?.throwIfAborted()
-        const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, stat.size - position))
+        const chunk = alignedBuffer(Math.min(CHUNK_BYTES, stat.size - position))
         const { bytesRead } = await file.read(chunk, 0, chunk.byteLength, position)
         if (bytesRead === 0) {
           throw downloadError('truncated', name, `it ended after ${position} of ${stat.size} bytes`)

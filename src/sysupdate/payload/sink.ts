@@ -1,5 +1,7 @@
-import type { FileHandle } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { BootwrightError } from '../../system/index.ts'
+import { isAligned } from './blocks.ts'
 
 /** Where the bytes of a payload go, block by block in order. */
 export interface Sink {
@@ -13,6 +15,36 @@ export interface Sink {
   finish(size: number): Promise<void>
 }
 
+/** So much may wait in memory before the disk begins with it. */
+const WRITE_BACK_BYTES = 64 * 1024 * 1024
+
+/** Lets the disk write while more is acquired, not all of it at the end. */
+class WriteBack {
+  readonly #file: FileHandle
+  #waitingBytes = 0
+  #running: Promise<void> | undefined
+
+  constructor(file: FileHandle) {
+    this.#file = file
+  }
+
+  wrote(bytes: number): void {
+    this.#waitingBytes += bytes
+    if (this.#waitingBytes < WRITE_BACK_BYTES || this.#running !== undefined) return
+    this.#waitingBytes = 0
+    this.#running = this.#file.datasync().then(() => {
+      this.#running = undefined
+    })
+    // It stays as what is running, and is told at the end.
+    this.#running.catch(() => undefined)
+  }
+
+  async finish(): Promise<void> {
+    await this.#running
+    await this.#file.sync()
+  }
+}
+
 const PAGE_BYTES = 4096
 const ZEROS = Buffer.alloc(PAGE_BYTES)
 
@@ -21,30 +53,59 @@ export function sparseFileSink(
   file: FileHandle,
   { isSynced = true, ...options }: { maxBytes: number; name: string; isSynced?: boolean | undefined },
 ): Sink {
+  const writeBack = new WriteBack(file)
   return {
     ...options,
     async write(block, position) {
-      for (const { start, end } of dataRuns(block)) await writeAll(file, block, start, end, position + start)
+      for (const { start, end } of dataRuns(block)) {
+        await writeAll(file, block, start, end, position + start)
+        if (isSynced) writeBack.wrote(end - start)
+      }
     },
     async finish(size) {
       await file.truncate(size)
-      if (isSynced) await file.sync()
+      if (isSynced) await writeBack.finish()
     },
   }
 }
 
-/** A part of a disk. What lies behind the payload stays as it was. */
-export function partitionSink(
+/**
+ * A part of a disk. What lies behind the payload stays as it was. Whole blocks go to the disk by themselves, past the memory of the
+ * kernel (O_DIRECT), where the file system takes them so.
+ */
+export async function partitionSink(
   file: FileHandle,
   place: { offset: number; size: number; name: string; isSynced?: boolean | undefined },
-): Sink {
+): Promise<Sink & AsyncDisposable> {
+  const { offset } = place
+  let direct: FileHandle | undefined = await open(
+    `/proc/self/fd/${file.fd}`,
+    constants.O_WRONLY | constants.O_DIRECT,
+  ).catch(() => undefined)
+  const close = async (): Promise<void> => {
+    await direct?.close()
+    direct = undefined
+  }
   return {
     maxBytes: place.size,
     name: place.name,
-    write: (block, position) => writeAll(file, block, 0, block.byteLength, place.offset + position),
+    async write(block, position) {
+      if (direct !== undefined && isAligned(block, offset + position)) {
+        try {
+          await writeAll(direct, block, 0, block.byteLength, offset + position)
+          return
+        } catch (error) {
+          // It opens so, but cannot write so.
+          if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error
+          await close()
+        }
+      }
+      await writeAll(file, block, 0, block.byteLength, offset + position)
+    },
     finish: async () => {
       if (place.isSynced !== false) await file.sync()
     },
+    [Symbol.asyncDispose]: close,
   }
 }
 

@@ -12,6 +12,7 @@ export interface TransferOptions {
   readonly size?: number | undefined
   /** Told how many bytes have come so far. */
   readonly onProgress?: (receivedBytes: number) => void
+  readonly callsLibraries?: boolean | undefined
 }
 
 export interface Transferred {
@@ -36,6 +37,7 @@ export async function transfer(
 ): Promise<Transferred> {
   const hash = createHash('sha256')
   let received = 0
+  let writing: Promise<void> | undefined
   let written = 0
   const iterator = source[Symbol.asyncIterator]()
   async function* hashed(): AsyncGenerator<Buffer, void, void> {
@@ -52,9 +54,13 @@ export async function transfer(
     try {
       for await (const block of blocksOf(bytes)) {
         if (written + block.byteLength > sink.maxBytes) throw tooLarge(sink, compression)
-        await sink.write(block, written)
+        // The one before is written while this one is decompressed.
+        await writing
+        writing = sink.write(block, written)
+        writing.catch(() => undefined)
         written += block.byteLength
       }
+      await writing
     } catch (error) {
       if (!(error instanceof BootwrightError) || error.code !== 'MALFORMED_INPUT') throw error
       await drain(hashed())
@@ -78,6 +84,8 @@ export async function transfer(
     options.signal?.throwIfAborted()
     throw asHostError(error, `Cannot write ${sink.name}`)
   } finally {
+    // Nothing is written any more to what may be somebody else's from here on.
+    await writing?.catch(() => undefined)
     await iterator.return?.()
   }
 }
