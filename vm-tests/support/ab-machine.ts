@@ -1,6 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { diskRange, FatVolume, parseGpt } from '../../src/formats/index.ts'
 import type { MachineSpec, RunningMachine, StoppedMachine } from '../../src/machine/index.ts'
 import { openDisk, run } from '../../src/system/index.ts'
@@ -65,16 +64,3 @@ function stateOf(path: string): ReturnType<StillDisk['state']> {
       .sort(),
   }
 }
-
-/** Waits for a login prompt, whatever happens on the way; resolves with how often the kernel panicked until then. */
-export async function panicsUntilLogin({ console }: Pick<RunningMachine, 'console'>): Promise<number> {
-  let panics = (await console.lastLines(200)).filter((line) => PANIC.test(line)).length
-  const stop = console.onLine((line) => {
-    if (PANIC.test(line)) panics++
-  })
-  while (!/login: *$/.test(console.partialLine)) await sleep(500)
-  stop()
-  return panics
-}
-
-const PANIC = /\] Kernel panic - not syncing/

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { constants, copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { constants, copyFile, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parsePe } from '../../src/formats/index.ts'
+import { openPgpSignature, parsePe } from '../../src/formats/index.ts'
 import type { Artifact, BuiltImage } from '../../src/image/index.ts'
 import type { MachineSpec, PrivateNetwork } from '../../src/machine/index.ts'
 import { type FileServer, ownSigningKey, publish, serveDirectory } from '../../src/release/index.ts'
@@ -14,7 +14,18 @@ const SERVER = { address: '10.77.0.1', name: 'updates.example' }
 /** A word of the kernel command line that any boot can do without, as long as what takes its place. */
 const SPARE_WORD = 'rcupdate.rcu_expedited=1'
 
-type Breakage = 'kernel panics'
+/** Ways in which a version does not get as far as `boot-complete.target`. */
+export type Breakage = 'kernel panics' | 'init fails' | 'a block of /usr is corrupt' | 'a unit fails'
+
+/** What the kernel of a broken version is told instead of the spare word. */
+const WORDS = {
+  // It goes on to its root file system without an initrd, and is told of none.
+  'kernel panics': 'rdinit=/nonexistent',
+  // The first program of the new root file system ends, and with it process 1.
+  'init fails': 'init=/usr/bin/false',
+  // A swap file that is not there: systemd-boot-check-no-failures.service, which boot-complete.target requires, finds a failed unit.
+  'a unit fails': 'systemd.swap-extra=/none',
+} as const
 
 /** A server of updates for the image `ab`, in the network of its machines. */
 export class Releases implements AsyncDisposable {
@@ -44,6 +55,26 @@ export class Releases implements AsyncDisposable {
       key: await ownSigningKey(cache, new Date()),
       now: new Date(),
     })
+  }
+
+  /** Publishes files that belong to no image, by name. */
+  async add(files: Readonly<Record<string, Uint8Array>>): Promise<void> {
+    // The directory of the current manifest: nobody reads meanwhile.
+    const sums = join(this.#directory, 'SHA256SUMS')
+    const lines: string[] = []
+    for (const [name, bytes] of Object.entries(files)) {
+      await writeFile(join(this.#directory, name), bytes)
+      lines.push(`${createHash('sha256').update(bytes).digest('hex')} *${name}\n`)
+    }
+    const text = Buffer.from(`${await readFile(sums, 'utf8')}${lines.join('')}`)
+    await writeFile(sums, text)
+    const key = await ownSigningKey(new Cache(), new Date())
+    await writeFile(`${sums}.gpg`, openPgpSignature(key, text, new Date()))
+  }
+
+  /** The same for programs of this host. */
+  serveHere(): Promise<FileServer> {
+    return serveDirectory(this.#directory)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -95,16 +126,26 @@ async function brokenImage(built: BuiltImage, breakage?: Breakage): Promise<{ bu
   switch (breakage) {
     case undefined:
       return { built, ...end }
-    case 'kernel panics':
-      // The kernel goes on to its root file system without an initrd, and is told of none.
+    case 'a block of /usr is corrupt': {
+      // Its first kilobyte is nothing to EROFS: only the hash tree knows that it is not what it was.
+      const isUsr = ({ file }: Artifact) => /\.usr-[a-z0-9-]+\.[0-9a-f]{32}\.raw$/.test(file) && !/verity/.test(file)
+      return { built: await alter(isUsr, flipFirstBit), ...end }
+    }
+    default:
       return {
         built: await alter(
           ({ role }) => role === 'uki',
-          (path) => replaceWord(path, 'rdinit=/nonexistent'),
+          (path) => replaceWord(path, WORDS[breakage]),
         ),
         ...end,
       }
   }
+}
+
+async function flipFirstBit(path: string): Promise<void> {
+  await using file = await open(path, 'r+')
+  const { buffer } = await file.read(Buffer.alloc(1), 0, 1, 0)
+  await file.write(Buffer.from([(buffer[0] ?? 0) ^ 1]), 0, 1, 0)
 }
 
 async function replaceWord(uki: string, word: string): Promise<void> {
