@@ -81,15 +81,16 @@ export function planUpdate(
     })
   }
 
+  const installedSets = [...sets]
   let isFirst = true
   for (const version of versionsOf(available)) {
     const instances = available.map((known) => pick(known, version))
     // What the server does not have in full nobody is offered.
     if (instances.includes(undefined)) continue
-    const index = sets.findIndex((set) => compareVersions(set.version, version) === 0)
-    const known = sets[index]
+    const index = placeOf(installedSets, version, (set) => set.version)
+    const known = index === undefined ? undefined : sets[index]
     const isNewest = isFirst && !sets.some((set) => set.isNewest && compareVersions(set.version, version) > 0)
-    if (known === undefined) {
+    if (known === undefined || index === undefined) {
       sets.push({
         version,
         instances,
@@ -204,16 +205,21 @@ export function instanceOf(instances: readonly Instance[], version: string): Ins
   return pick(byVersion(instances), version)
 }
 
-/** By halves: a manifest may have a hundred thousand lines. */
 function pick(instances: readonly Instance[], version: string): Instance | undefined {
-  let [low, high] = [0, instances.length]
+  const place = placeOf(instances, version, ({ fields }) => fields.version)
+  return place === undefined ? undefined : instances[place]
+}
+
+/** Where the first of a version is, by halves: a manifest may have a hundred thousand lines. */
+function placeOf<T>(newestFirst: readonly T[], version: string, versionOf: (one: T) => string): number | undefined {
+  let [low, high] = [0, newestFirst.length]
+  const order = (at: number): number => compareVersions(versionOf(newestFirst[at] as T), version)
   while (low < high) {
     const middle = (low + high) >>> 1
-    if (compareVersions(instances[middle]?.fields.version ?? '', version) > 0) low = middle + 1
+    if (order(middle) > 0) low = middle + 1
     else high = middle
   }
-  const found = instances[low]
-  return found !== undefined && compareVersions(found.fields.version, version) === 0 ? found : undefined
+  return low < newestFirst.length && order(low) === 0 ? low : undefined
 }
 
 /** What a set is called in a list, as systemd-sysupdate has it; where 262 aborts, `+pending` and `+partial` follow the rest. */

@@ -21,14 +21,19 @@ export function formatTable(
   const widths: number[] = []
   for (const [at, { title }] of columns.entries()) {
     const before = widths.reduce((sum, width) => sum + width + 1, 0)
-    const longest = Math.max(0, ...shown.flatMap((row) => (row[at] ?? []).map(widthOf)))
+    const longest = widest(shown, at)
     // A link cannot be broken, and one of them may be wider than the rest of the line.
     for (const row of shown) row[at] = wrapped(row[at] ?? [], Math.max(WIDTH - before, longest))
-    const cells = shown.flatMap((row) => (row[at] ?? []).map(widthOf))
-    widths.push(Math.max(1, options.hasHeader ? widthOf(title) : 0, ...cells))
+    widths.push(Math.max(1, options.hasHeader ? widthOf(title) : 0, widest(shown, at)))
   }
   const all = options.hasHeader ? [columns.map(({ title }) => [title]), ...shown] : shown
   return all.map((row) => rowLines(columns, widths, row)).join('')
+}
+
+function widest(rows: readonly (readonly (readonly string[])[])[], at: number): number {
+  let most = 0
+  for (const row of rows) for (const text of row[at] ?? []) most = Math.max(most, widthOf(text))
+  return most
 }
 
 function rowLines(columns: readonly Column[], widths: readonly number[], row: readonly (readonly string[])[]): string {
@@ -57,6 +62,7 @@ function wrapped(words: readonly string[], width: number): string[] {
 }
 
 function widthOf(text: string): number {
+  if (/^[ -~]*$/.test(text)) return text.length
   return [...text.normalize('NFC')].reduce((sum, character) => sum + (isMark(character) ? 0 : 1), 0) + emojis(text)
 }
 
