@@ -2,6 +2,7 @@ import { BootwrightError, unknownName } from '../system/index.ts'
 import type { Check } from '../verify/index.ts'
 import { bootSecret } from './boot-chain/boot-secret.ts'
 import { fallbackLoader } from './boot-chain/fallback-loader.ts'
+import { serialConsole } from './boot-chain/serial-console.ts'
 import { smbiosInPcr1 } from './boot-chain/smbios-pcr-1.ts'
 import { forwardJournal } from './containers/forward-journal.ts'
 import { nspawnFdStore } from './containers/nspawn-fd-store.ts'
@@ -11,6 +12,7 @@ import { osSeparator } from './credentials/os-separator.ts'
 import { checkOf, type Feature, GROUPS, type Group } from './feature.ts'
 import { cacheSizes } from './network/cache-sizes.ts'
 import { dhcpLease } from './network/dhcp-lease.ts'
+import { dhcpPackets } from './network/dhcp-packets.ts'
 import { hostsReload } from './network/hosts-reload.ts'
 import { linkControl } from './network/link-control.ts'
 import { staticRecords } from './network/static-records.ts'
@@ -20,6 +22,7 @@ import { liveUpdateAbsent } from './service-manager/live-update-absent.ts'
 import { measuredOs } from './service-manager/measured-os.ts'
 import { reloadCount } from './service-manager/reload-count.ts'
 import { softRebootFdStore } from './service-manager/soft-reboot-fd-store.ts'
+import { userFdStore } from './service-manager/user-fd-store.ts'
 
 export { type Feature, GROUPS, type Group } from './feature.ts'
 
@@ -28,6 +31,7 @@ export const FEATURES: readonly Feature[] = [
   measuredOs,
   conditionFraction,
   fdStore,
+  userFdStore,
   liveUpdateAbsent,
   smbiosInPcr1,
   fallbackLoader,
@@ -35,6 +39,7 @@ export const FEATURES: readonly Feature[] = [
   imdsInPcr12,
   dhcpLease,
   linkControl,
+  dhcpPackets,
   staticRecords,
   hostsReload,
   cacheSizes,
@@ -44,6 +49,7 @@ export const FEATURES: readonly Feature[] = [
   // From here on each leaves the machine in another boot, or with another manager.
   reloadCount,
   softRebootFdStore,
+  serialConsole,
   bootSecret,
 ]
 

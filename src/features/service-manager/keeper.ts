@@ -1,5 +1,15 @@
 import type { RunningMachine } from '../../machine/index.ts'
-import { output, sh } from '../shell.ts'
+import { output } from '../shell.ts'
+
+/** Whose services they are. */
+export interface Manager {
+  /** The command that controls it. */
+  readonly systemctl: readonly string[]
+  /** Where it finds units for as long as the machine runs. */
+  readonly unitDirectory: string
+}
+
+const SYSTEM: Manager = { systemctl: ['systemctl'], unitDirectory: '/run/systemd/system' }
 
 /** What is left in the store of a service. */
 export interface Kept {
@@ -22,47 +32,62 @@ export function preserving(mode: string): string {
 }
 
 /** Lets a service that there is, or one made up below /run, store its descriptors. */
-export async function store(machine: RunningMachine, service: string, mode: string, words: string): Promise<void> {
+export async function store(
+  machine: RunningMachine,
+  service: string,
+  mode: string,
+  words: string,
+  manager: Manager = SYSTEM,
+): Promise<void> {
   await change(
     machine,
+    manager,
     service,
     `[Service]\n${preserving(mode)}Type=notify\nStandardInput=data\nStandardInputText=${words}\nExecStart=\nExecStart=sh -c ${quoted(STORE)}\n`,
   )
-  await machine.run(['systemctl', 'restart', service])
+  await machine.run([...manager.systemctl, 'restart', service])
 }
 
 /** How many descriptors the manager holds for the service. */
-export async function held(machine: RunningMachine, service: string): Promise<number> {
-  return Number(await output(machine, 'systemctl', 'show', '--value', '--property=NFileDescriptorStore', service))
+export async function held(machine: RunningMachine, service: string, manager: Manager = SYSTEM): Promise<number> {
+  const { systemctl } = manager
+  return Number(await output(machine, ...systemctl, 'show', '--value', '--property=NFileDescriptorStore', service))
 }
 
 /** What the service finds when it starts again. */
-export async function read(machine: RunningMachine, service: string, mode: string): Promise<Kept> {
+export async function read(
+  machine: RunningMachine,
+  service: string,
+  mode: string,
+  manager: Manager = SYSTEM,
+): Promise<Kept> {
   await change(
     machine,
+    manager,
     service,
     `[Service]\n${preserving(mode)}Type=oneshot\nStandardInput=null\nStandardOutput=truncate:${RESULT}\nExecStart=\nExecStart=sh -c ${quoted(READ)}\n`,
   )
-  await machine.run(['systemctl', 'start', service])
+  await machine.run([...manager.systemctl, 'start', service])
   const [names = '', words = ''] = (await machine.readFile(RESULT)).toString().split('\n')
   return { names: names.split(':').sort().join(' '), words }
 }
 
 /** Ends the service, and forgets what it has stored and how it was changed. */
-export async function forget(machine: RunningMachine, service: string): Promise<void> {
-  await sh(
-    machine,
-    'systemctl stop "$1"; systemctl clean --what=fdstore "$1"; rm -rf "/run/systemd/system/$1.d" "/run/systemd/system/$1" "$2"; systemctl daemon-reload; systemctl reset-failed "$1"',
-    service,
-    RESULT,
-  )
+export async function forget(machine: RunningMachine, service: string, manager: Manager = SYSTEM): Promise<void> {
+  const { systemctl, unitDirectory } = manager
+  const control = (...argv: string[]) => machine.runUnchecked([...systemctl, ...argv])
+  await control('stop', service)
+  await control('clean', '--what=fdstore', service)
+  await machine.run(['rm', '-rf', `${unitDirectory}/${service}.d`, `${unitDirectory}/${service}`, RESULT])
+  await control('daemon-reload')
+  await control('reset-failed', service)
 }
 
-async function change(machine: RunningMachine, service: string, text: string): Promise<void> {
-  const directory = `/run/systemd/system/${service}.d`
+async function change(machine: RunningMachine, manager: Manager, service: string, text: string): Promise<void> {
+  const directory = `${manager.unitDirectory}/${service}.d`
   await machine.run(['mkdir', '-p', directory])
   await machine.writeFile(`${directory}/50-bootwright.conf`, text)
-  await machine.run(['systemctl', 'daemon-reload'])
+  await machine.run([...manager.systemctl, 'daemon-reload'])
 }
 
 /** As one word of a unit, in which neither specifiers nor variables are meant for systemd. */
