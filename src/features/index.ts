@@ -1,6 +1,7 @@
 import { BootwrightError, unknownName } from '../system/index.ts'
 import type { Check } from '../verify/index.ts'
 import { bootSecret } from './boot-chain/boot-secret.ts'
+import { fallbackEntry } from './boot-chain/fallback-entry.ts'
 import { fallbackLoader } from './boot-chain/fallback-loader.ts'
 import { serialConsole } from './boot-chain/serial-console.ts'
 import { smbiosInPcr1 } from './boot-chain/smbios-pcr-1.ts'
@@ -18,6 +19,7 @@ import { linkControl } from './network/link-control.ts'
 import { staticRecords } from './network/static-records.ts'
 import { conditionFraction } from './service-manager/condition-fraction.ts'
 import { fdStore } from './service-manager/fd-store.ts'
+import { liveUpdate } from './service-manager/live-update.ts'
 import { liveUpdateAbsent } from './service-manager/live-update-absent.ts'
 import { measuredOs } from './service-manager/measured-os.ts'
 import { reloadCount } from './service-manager/reload-count.ts'
@@ -50,7 +52,9 @@ export const FEATURES: readonly Feature[] = [
   reloadCount,
   softRebootFdStore,
   serialConsole,
+  fallbackEntry,
   bootSecret,
+  liveUpdate,
 ]
 
 /** The checks of the features in these groups; of all without. `UNKNOWN_NAME` lists the groups that there are. */

@@ -11,6 +11,11 @@ export interface KexecOptions extends WaitOptions {
   readonly initrd?: string
   /** Instead of the running kernel's own. */
   readonly commandLine?: string
+  /**
+   * Words after the running kernel's own, where the guest finds the kernel by itself: systemd 262 takes that of the boot
+   * entry that would be next.
+   */
+  readonly commandLineExtra?: readonly string[]
 }
 
 const BOOT_ID = '/proc/sys/kernel/random/boot_id'
@@ -40,7 +45,7 @@ export async function softReboot(machine: RunningMachine, channel: GuestChannel,
  * Goes on with another kernel without the firmware. Rejects with `GUEST_COMMAND_FAILED` where the guest cannot do that.
  */
 export async function kexec(machine: RunningMachine, channel: GuestChannel, options: KexecOptions): Promise<void> {
-  const { kernel, initrd, commandLine } = options
+  const { kernel, initrd, commandLine, commandLineExtra } = options
   if (kernel !== undefined) {
     const command = commandLine === undefined ? '--reuse-cmdline' : `--command-line=${commandLine}`
     const argv = ['kexec', '--load', kernel, ...(initrd === undefined ? [] : [`--initrd=${initrd}`]), command]
@@ -49,7 +54,9 @@ export async function kexec(machine: RunningMachine, channel: GuestChannel, opti
   }
   const loaded = await channel.run(['cat', '/sys/kernel/kexec_loaded'], { signal: options.signal })
   if (loaded.exitCode !== 0) throw noKexec('its kernel has no kexec')
-  await kernelRestart(machine, channel, options, { argv: ['systemctl', 'kexec'], isReset: false }).catch((cause) => {
+  const words = commandLineExtra?.map((word) => `--kernel-cmdline=${word}`)
+  const argv = ['systemctl', 'kexec', ...(words === undefined ? [] : ['--kernel-cmdline-reuse', ...words])]
+  await kernelRestart(machine, channel, options, { argv, isReset: false }).catch((cause) => {
     throw cause instanceof BootwrightError && cause.code === 'GUEST_COMMAND_FAILED'
       ? noKexec(cause.message, cause)
       : cause

@@ -1,6 +1,7 @@
 import type { RunningMachine } from '../../machine/index.ts'
+import { BootwrightError } from '../../system/index.ts'
 import type { Requirement } from '../requirement.ts'
-import { output } from '../shell.ts'
+import { output, sh } from '../shell.ts'
 
 const EFI_GLOBAL_VARIABLE = '8be4df61-93ca-11d2-aa0d-00e098032b8c'
 /** Of systemd's boot loader and stub. */
@@ -18,7 +19,7 @@ export function espPath(machine: RunningMachine): Promise<string> {
 }
 
 /** The content of a variable of the firmware; undefined when there is none. */
-async function readVariable(
+export async function readVariable(
   machine: RunningMachine,
   name: string,
   vendor = EFI_GLOBAL_VARIABLE,
@@ -26,6 +27,20 @@ async function readVariable(
   const { exitCode, stdout } = await machine.runUnchecked(['cat', `${EFIVARS}/${name}-${vendor}`])
   // Its attributes come first.
   return exitCode === 0 ? stdout.subarray(4) : undefined
+}
+
+/** Non-volatile, and visible at runtime too. */
+export async function writeVariable(machine: RunningMachine, name: string, data: Uint8Array): Promise<void> {
+  const octal = [7, 0, 0, 0, ...data].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('')
+  // In one piece.
+  const script = `file=${EFIVARS}/$1-${EFI_GLOBAL_VARIABLE}; chattr -i "$file" 2>/dev/null; printf "$2" >"$file"`
+  const { status, stderr } = await sh(machine, script, name, octal)
+  if (status === 0) return
+  throw new BootwrightError('GUEST_COMMAND_FAILED', `The firmware did not take its variable ${name}: ${stderr.trim()}`)
+}
+
+export async function deleteVariable(machine: RunningMachine, name: string): Promise<void> {
+  await machine.run(['rm', '-f', `${EFIVARS}/${name}-${EFI_GLOBAL_VARIABLE}`])
 }
 
 /** What boot loader or stub say of themselves in a variable; empty when they do not. */
