@@ -81,7 +81,7 @@ async function extended(machine: RunningMachine): Promise<string> {
 
 /** Two boots each: part of `./bootwright test --all`. */
 describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')('version 4 comes', () => {
-  it.for(['ours'])(
+  it.for(['ours', 'the original'])(
     'with a feature that was switched on, and with extensions beside it: %s',
     { timeout: 1_800_000 },
     async (updater) => {
