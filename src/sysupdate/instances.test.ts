@@ -76,6 +76,10 @@ describe('directoryInstances()', () => {
         { version: '2', mtimeUs: 5n, mode: 0o640 },
       ]),
     )
+    const names = directoryInstances(resource('regular-file', 'a_@v_@t_@m a_@v'), directory, { asksFiles: false })
+    expect(names.map((one) => one.fields)).toEqual(
+      expect.arrayContaining([{ version: '1' }, { version: '2', mtimeUs: 5n, mode: 0o640 }]),
+    )
   })
 })
 

@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync } from 'node:fs'
+import { type Dirent, lstatSync, readdirSync } from 'node:fs'
 import type { Gpt, GptPartition } from '../formats/index.ts'
 import { type FatPlace, openFat } from './fat-place.ts'
 import { addressOf, type ManifestEntry } from './manifest/index.ts'
@@ -18,8 +18,13 @@ const MAX_DEPTH = 64
 interface TreeEntry {
   readonly name: string
   readonly isDirectory: boolean
-  /** What the file system knows of it. */
-  readonly fields: Partial<PatternFields>
+  /** What the file system knows of it; undefined when it is gone. */
+  facts(): Partial<PatternFields> | undefined
+}
+
+export interface DirectoryOptions {
+  /** Whether files are asked for their time and mode, one by one: only what installs them or shows them needs that. Yes without. */
+  readonly asksFiles?: boolean
 }
 
 /**
@@ -28,8 +33,12 @@ interface TreeEntry {
  *
  * @param path of the resource, already resolved
  */
-export function directoryInstances(resource: Resource, path: string): Instance[] {
-  return treeInstances(resource, path, (below) => entriesIn(below === '' ? path : `${path}/${below}`))
+export function directoryInstances(
+  resource: Resource,
+  path: string,
+  { asksFiles = true }: DirectoryOptions = {},
+): Instance[] {
+  return treeInstances(resource, path, (below) => entriesIn(below === '' ? path : `${path}/${below}`, asksFiles))
 }
 
 /** The same in a FAT file system of a disk image, which tells nothing of modes. */
@@ -39,7 +48,7 @@ export function fatInstances(resource: Resource, place: FatPlace): Instance[] {
     (volume.list(`${place.directory}/${below}`) ?? []).map(({ name, isDirectory }) => ({
       name,
       isDirectory,
-      fields: {},
+      facts: noFacts,
     })),
   )
 }
@@ -47,15 +56,18 @@ export function fatInstances(resource: Resource, place: FatPlace): Instance[] {
 function treeInstances(resource: Resource, root: string, list: (below: string) => readonly TreeEntry[]): Instance[] {
   const found: Instance[] = []
   const visit = (below: string, depth: number): void => {
-    for (const { name, isDirectory, fields } of list(below)) {
-      const [prefix = '', state] = UNFINISHED.exec(name) ?? []
+    for (const entry of list(below)) {
+      const { name, isDirectory } = entry
+      const [prefix = '', state] = (name.startsWith('.') ? UNFINISHED.exec(name) : null) ?? []
       const at = below === '' ? '' : `${below}/`
       const match = matchPatterns(resource.patterns, `${at}${name.slice(prefix.length)}`)
       if (match.fields !== undefined && isDirectory === isDirectoryType(resource)) {
         const { type } = resource
         const path = `${root}/${at}${name}`
-        const all = { ...fields, ...match.fields }
-        found.push({ type, path, fields: all, state: stateOf(state), patternIndex: match.index })
+        const facts = entry.facts()
+        if (facts === undefined) continue
+        const fields = facts === NO_FACTS ? match.fields : { ...facts, ...match.fields }
+        found.push({ type, path, fields, state: stateOf(state), patternIndex: match.index })
       } else if (isDirectory && match.isDescent && depth < MAX_DEPTH) visit(`${at}${name}`, depth + 1)
     }
   }
@@ -63,14 +75,25 @@ function treeInstances(resource: Resource, root: string, list: (below: string) =
   return found
 }
 
-function entriesIn(directory: string): TreeEntry[] {
-  return namesIn(directory).flatMap((name): TreeEntry[] => {
-    const facts = lstatSync(`${directory}/${name}`, { throwIfNoEntry: false, bigint: true })
-    const isDirectory = facts?.isDirectory() === true
-    if (facts === undefined || !(isDirectory || facts.isFile())) return []
-    // Nobody gains a right by an update: no write access for all, no set-user-ID.
-    return [{ name, isDirectory, fields: { mtimeUs: facts.mtimeNs / 1000n, mode: Number(facts.mode & 0o775n) } }]
-  })
+const NO_FACTS: Partial<PatternFields> = {}
+const noFacts = (): Partial<PatternFields> => NO_FACTS
+
+function entriesIn(directory: string, asksFiles: boolean): TreeEntry[] {
+  const entries: TreeEntry[] = []
+  for (const entry of direntsIn(directory)) {
+    const isDirectory = entry.isDirectory()
+    if (!isDirectory && !entry.isFile()) continue
+    const { name } = entry
+    entries.push({ name, isDirectory, facts: asksFiles ? () => factsOf(`${directory}/${name}`) : noFacts })
+  }
+  return entries
+}
+
+function factsOf(path: string): Partial<PatternFields> | undefined {
+  const facts = lstatSync(path, { throwIfNoEntry: false, bigint: true })
+  if (facts === undefined || facts.isSymbolicLink()) return undefined
+  // Nobody gains a right by an update: no write access for all, no set-user-ID.
+  return { mtimeUs: facts.mtimeNs / 1000n, mode: Number(facts.mode & 0o775n) }
 }
 
 function isDirectoryType({ type }: Resource): boolean {
@@ -81,9 +104,9 @@ function stateOf(word: string | undefined): Instance['state'] {
   return word === 'partial' || word === 'pending' ? word : 'complete'
 }
 
-function namesIn(directory: string): string[] {
+function direntsIn(directory: string): Dirent[] {
   try {
-    return readdirSync(directory)
+    return readdirSync(directory, { withFileTypes: true })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return []

@@ -3,7 +3,13 @@ import { readFailed } from './apply/failed-record.ts'
 import { findBootPartitions } from './boot-partitions.ts'
 import { hostSpecifiers, systemArchitecture } from './host-specifiers.ts'
 import type { RetryOptions } from './install/index.ts'
-import { directoryInstances, fatInstances, manifestInstances, partitionInstances } from './instances.ts'
+import {
+  type DirectoryOptions,
+  directoryInstances,
+  fatInstances,
+  manifestInstances,
+  partitionInstances,
+} from './instances.ts'
 import { fetchManifest, findKeyrings, type ManifestEntry } from './manifest/index.ts'
 import type { PlannedTransfer } from './plan.ts'
 import { type DefinitionPlace, type Definitions, readDefinitions } from './read-definitions.ts'
@@ -41,7 +47,7 @@ export interface OpenedUpdates extends Omit<Definitions, 'transfers'> {
   discoverDisabled(): readonly FoundTransfer[]
 }
 
-export interface DiscoverOptions extends RetryOptions {
+export interface DiscoverOptions extends RetryOptions, DirectoryOptions {
   readonly signal?: AbortSignal | undefined
   readonly isOffline: boolean
   /** In place of what each transfer says (`--verify=`). */
@@ -109,9 +115,9 @@ export function openUpdates(options: UpdatesOptions): OpenedUpdates {
         if (!isOffline) {
           available = isRemote(source)
             ? manifestInstances(source, await entriesOf(transfer))
-            : directoryInstances(source, directoryOf(source, root, bases))
+            : directoryInstances(source, directoryOf(source, root, bases), asked)
         }
-        found.push({ ...transfer, ...installedOf(transfer), available })
+        found.push({ ...transfer, ...installedOf(transfer, asked), available })
       }
       return found
     },
@@ -122,8 +128,11 @@ export function openUpdates(options: UpdatesOptions): OpenedUpdates {
   }
 }
 
-function installedOf({ target, place }: PlacedTransfer): Pick<FoundTransfer, 'installed' | 'emptySlots'> {
-  if (place.kind === 'files') return { installed: directoryInstances(target, place.path), emptySlots: 0 }
+function installedOf(
+  { target, place }: PlacedTransfer,
+  options: DirectoryOptions = {},
+): Pick<FoundTransfer, 'installed' | 'emptySlots'> {
+  if (place.kind === 'files') return { installed: directoryInstances(target, place.path, options), emptySlots: 0 }
   if (place.kind === 'fat') return { installed: fatInstances(target, place), emptySlots: 0 }
   const { instances, empty } = partitionInstances(target, readTable(place.disk), place.disk)
   return { installed: instances, emptySlots: empty.length }

@@ -211,20 +211,19 @@ function hexadecimal(text: string): bigint {
 
 function fieldsOf(found: Partial<Record<PatternField, string>>): PatternFields {
   const { v = '', u, f, a, g, r, t, m, s, d, l, h } = found
-  return {
-    version: v,
-    ...(u === undefined ? {} : { partitionUuid: withDashes(u) }),
-    ...(f === undefined ? {} : { partitionFlags: hexadecimal(f) }),
-    ...(a === undefined ? {} : { noAuto: parseBoolean(a) === true }),
-    ...(g === undefined ? {} : { growFileSystem: parseBoolean(g) === true }),
-    ...(r === undefined ? {} : { readOnly: parseBoolean(r) === true }),
-    ...(t === undefined ? {} : { mtimeUs: BigInt(t) }),
-    ...(m === undefined ? {} : { mode: Number.parseInt(m, 8) }),
-    ...(s === undefined ? {} : { size: BigInt(s) }),
-    ...(d === undefined ? {} : { triesDone: BigInt(d) }),
-    ...(l === undefined ? {} : { triesLeft: BigInt(l) }),
-    ...(h === undefined ? {} : { sha256: h.toLowerCase() }),
-  }
+  const fields: { -readonly [Field in keyof PatternFields]: PatternFields[Field] } = { version: v }
+  if (u !== undefined) fields.partitionUuid = withDashes(u)
+  if (f !== undefined) fields.partitionFlags = hexadecimal(f)
+  if (a !== undefined) fields.noAuto = parseBoolean(a) === true
+  if (g !== undefined) fields.growFileSystem = parseBoolean(g) === true
+  if (r !== undefined) fields.readOnly = parseBoolean(r) === true
+  if (t !== undefined) fields.mtimeUs = BigInt(t)
+  if (m !== undefined) fields.mode = Number.parseInt(m, 8)
+  if (s !== undefined) fields.size = BigInt(s)
+  if (d !== undefined) fields.triesDone = BigInt(d)
+  if (l !== undefined) fields.triesLeft = BigInt(l)
+  if (h !== undefined) fields.sha256 = h.toLowerCase()
+  return fields
 }
 
 /** A 128-bit identifier in lower case with dashes; undefined for any other text. */

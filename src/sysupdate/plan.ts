@@ -57,12 +57,9 @@ export function planUpdate(
   running?: string,
   failedBefore: readonly string[] = [],
 ): UpdatePlan {
-  const installed = transfers.map((transfer) => byVersion(transfer.installed))
-  const available = transfers.map((transfer) => byVersion(transfer.available))
   const sets: UpdateSet[] = []
 
-  for (const version of versionsOf(installed)) {
-    const instances = installed.map((known) => pick(known, version))
+  for (const { version, instances } of inStep(transfers.map(({ installed }) => installed))) {
     const isPartial = instances.some((instance) => instance?.state === 'partial')
     const isPending = instances.some((instance) => instance?.state === 'pending')
     const isMissing = instances.includes(undefined)
@@ -81,16 +78,17 @@ export function planUpdate(
     })
   }
 
-  const installedSets = [...sets]
+  const installed = [...sets]
+  let at = 0
   let isFirst = true
-  for (const version of versionsOf(available)) {
-    const instances = available.map((known) => pick(known, version))
+  for (const { version, instances } of inStep(transfers.map(({ available }) => available))) {
     // What the server does not have in full nobody is offered.
     if (instances.includes(undefined)) continue
-    const index = placeOf(installedSets, version, (set) => set.version)
-    const known = index === undefined ? undefined : sets[index]
+    // Both are newest first.
+    while (compareVersions(installed[at]?.version ?? version, version) > 0) at++
+    const known = installed[at]
     const isNewest = isFirst && !sets.some((set) => set.isNewest && compareVersions(set.version, version) > 0)
-    if (known === undefined || index === undefined) {
+    if (known === undefined || compareVersions(known.version, version) !== 0) {
       sets.push({
         version,
         instances,
@@ -105,11 +103,11 @@ export function planUpdate(
       })
     } else {
       const isOpen = known.isIncomplete || known.isPartial || known.isPending
-      sets[index] = {
+      sets[at] = {
         ...known,
         isAvailable: true,
         isNewest: known.isNewest,
-        instances: isOpen ? known.instances.map((own, at) => own ?? instances[at]) : known.instances,
+        instances: isOpen ? known.instances.map((own, index) => own ?? instances[index]) : known.instances,
       }
     }
     isFirst = false
@@ -190,36 +188,30 @@ function byVersion(instances: readonly Instance[]): readonly Instance[] {
   )
 }
 
-/** The versions of all transfers, newest first, each once. */
-function versionsOf(lists: readonly (readonly Instance[])[]): string[] {
-  const all = lists.flat().map(({ fields }) => fields.version)
-  const sorted = [...new Set(all)].sort((a, b) => compareVersions(b, a))
-  return sorted.filter((version, index) => {
-    const before = sorted[index - 1]
-    return before === undefined || compareVersions(before, version) !== 0
-  })
+/** The versions of all transfers, newest first and each once, with what each of them has of it. */
+function* inStep(
+  transfers: readonly (readonly Instance[])[],
+): Generator<{ readonly version: string; readonly instances: readonly (Instance | undefined)[] }, void, void> {
+  const left = transfers.map((instances) => byVersion(instances).values())
+  const heads = left.map((list) => list.next().value)
+  for (;;) {
+    let version: string | undefined
+    for (const head of heads) {
+      if (head === undefined) continue
+      if (version === undefined || compareVersions(head.fields.version, version) > 0) version = head.fields.version
+    }
+    if (version === undefined) return
+    const isIt = (head: Instance | undefined): boolean =>
+      head !== undefined && compareVersions(head.fields.version, version) === 0
+    const instances = heads.map((head) => (isIt(head) ? head : undefined))
+    for (const [index, list] of left.entries()) while (isIt(heads[index])) heads[index] = list.next().value
+    yield { version, instances }
+  }
 }
 
 /** What there is of a version; among what compares the same, as {@link planUpdate} has it. */
 export function instanceOf(instances: readonly Instance[], version: string): Instance | undefined {
-  return pick(byVersion(instances), version)
-}
-
-function pick(instances: readonly Instance[], version: string): Instance | undefined {
-  const place = placeOf(instances, version, ({ fields }) => fields.version)
-  return place === undefined ? undefined : instances[place]
-}
-
-/** Where the first of a version is, by halves: a manifest may have a hundred thousand lines. */
-function placeOf<T>(newestFirst: readonly T[], version: string, versionOf: (one: T) => string): number | undefined {
-  let [low, high] = [0, newestFirst.length]
-  const order = (at: number): number => compareVersions(versionOf(newestFirst[at] as T), version)
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (order(middle) > 0) low = middle + 1
-    else high = middle
-  }
-  return low < newestFirst.length && order(low) === 0 ? low : undefined
+  return byVersion(instances.filter(({ fields }) => compareVersions(fields.version, version) === 0))[0]
 }
 
 /** What a set is called in a list, as systemd-sysupdate has it; where 262 aborts, `+pending` and `+partial` follow the rest. */

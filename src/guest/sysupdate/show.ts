@@ -34,7 +34,7 @@ export async function showVersions(
   const { isOffline } = options
   const say = (text: string): void => output.log('warning', text)
   if (!isOffline) output.log('info', `Discovering available instances${output.glyphs.ellipsis}`)
-  const transfers = await opened.discover({ isOffline, verify, compat, warn: say })
+  const transfers = await opened.discover({ isOffline, asksFiles: name !== undefined, verify, compat, warn: say })
   const plan = planUpdate(transfers, compat ? 'original' : 'correct', runningVersion(options), opened.failedBefore)
   if (verb === 'check-new') {
     const version = plan.candidate?.version

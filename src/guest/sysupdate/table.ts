@@ -17,38 +17,60 @@ export function formatTable(
   rows: readonly (readonly Cell[])[],
   options: { readonly hasHeader: boolean },
 ): string {
-  const shown = rows.map((row) => row.map((cell) => (typeof cell === 'string' ? [cell] : cell)))
+  const shown = rows.map((row) => [...row])
   const widths: number[] = []
+  let before = 0
   for (const [at, { title }] of columns.entries()) {
-    const before = widths.reduce((sum, width) => sum + width + 1, 0)
     const longest = widest(shown, at)
     // A link cannot be broken, and one of them may be wider than the rest of the line.
-    for (const row of shown) row[at] = wrapped(row[at] ?? [], Math.max(WIDTH - before, longest))
-    widths.push(Math.max(1, options.hasHeader ? widthOf(title) : 0, widest(shown, at)))
+    if (wrapColumn(shown, at, Math.max(WIDTH - before, longest))) widths.push(widest(shown, at))
+    else widths.push(longest)
+    widths[at] = Math.max(1, options.hasHeader ? widthOf(title) : 0, widths[at] ?? 0)
+    before += (widths[at] ?? 0) + 1
   }
-  const all = options.hasHeader ? [columns.map(({ title }) => [title]), ...shown] : shown
+  const all = options.hasHeader ? [columns.map(({ title }) => title), ...shown] : shown
   return all.map((row) => rowLines(columns, widths, row)).join('')
 }
 
-function widest(rows: readonly (readonly (readonly string[])[])[], at: number): number {
+/** Whether there was anything to put on several lines. */
+function wrapColumn(rows: readonly Cell[][], at: number, width: number): boolean {
+  let hasWrapped = false
+  for (const row of rows) {
+    const cell = row[at]
+    if (cell === undefined || typeof cell === 'string') continue
+    row[at] = wrapped(cell, width)
+    hasWrapped = true
+  }
+  return hasWrapped
+}
+
+function widest(rows: readonly (readonly Cell[])[], at: number): number {
   let most = 0
-  for (const row of rows) for (const text of row[at] ?? []) most = Math.max(most, widthOf(text))
+  for (const row of rows) {
+    const cell = row[at] ?? ''
+    if (typeof cell === 'string') most = Math.max(most, widthOf(cell))
+    else for (const line of cell) most = Math.max(most, widthOf(line))
+  }
   return most
 }
 
-function rowLines(columns: readonly Column[], widths: readonly number[], row: readonly (readonly string[])[]): string {
-  const height = Math.max(1, ...row.map((lines) => lines.length))
-  return Array.from({ length: height }, (_, line) => {
-    const cells = columns.map(({ align }, at) => {
-      const text = row[at]?.[line] ?? ''
+function rowLines(columns: readonly Column[], widths: readonly number[], row: readonly Cell[]): string {
+  let lines = ''
+  let height = 1
+  for (let line = 0; line < height; line++) {
+    for (const [at, { align }] of columns.entries()) {
+      const cell = row[at] ?? ''
+      const isText = typeof cell === 'string'
+      if (!isText) height = Math.max(height, cell.length)
+      const text = (isText ? (line === 0 ? cell : undefined) : cell[line]) ?? ''
       const space = (widths[at] ?? 0) - widthOf(text)
-      const blanks = ' '.repeat(space)
-      if (align === 'right') return `${blanks}${text}`
-      if (align === 'center') return `${' '.repeat(Math.floor(space / 2))}${text}${' '.repeat(Math.ceil(space / 2))}`
-      return at === columns.length - 1 ? text : `${text}${blanks}`
-    })
-    return `${cells.join(' ')}\n`
-  }).join('')
+      const isLast = at === columns.length - 1
+      const left = align === 'right' ? space : align === 'center' ? Math.floor(space / 2) : 0
+      const right = isLast && align === undefined ? 0 : space - left
+      lines += `${' '.repeat(left)}${text}${' '.repeat(right)}${isLast ? '\n' : ' '}`
+    }
+  }
+  return lines
 }
 
 function wrapped(words: readonly string[], width: number): string[] {
@@ -62,7 +84,7 @@ function wrapped(words: readonly string[], width: number): string[] {
 }
 
 function widthOf(text: string): number {
-  if (/^[ -~]*$/.test(text)) return text.length
+  if (!/[^ -~]/.test(text)) return text.length
   return [...text.normalize('NFC')].reduce((sum, character) => sum + (isMark(character) ? 0 : 1), 0) + emojis(text)
 }
 

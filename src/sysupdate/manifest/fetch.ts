@@ -88,6 +88,6 @@ async function fetchSignature(base: string, options: FetchManifestOptions): Prom
 async function download(url: string, maxBytes: number, options: FetchManifestOptions): Promise<Buffer> {
   const { body } = await openDownload(url, { ...options, maxBytes })
   const chunks: Buffer[] = []
-  for await (const chunk of body) chunks.push(chunk)
+  for await (const piece of body) chunks.push(Buffer.from(piece))
   return Buffer.concat(chunks)
 }

@@ -38,7 +38,10 @@ export interface DecompressOptions {
   readonly callsLibraries?: boolean | undefined
 }
 
-/** Decompresses by content, as a stream. What is shorter than a magic number, or has none, passes as it is. */
+/**
+ * Decompresses by content, as a stream. What is shorter than a magic number, or has none, passes as it is. A piece of the input has
+ * to be good until the next but one is asked for.
+ */
 export async function decompress(input: AsyncIterable<Buffer>, options: DecompressOptions = {}): Promise<Decompressed> {
   const { head, whole } = await peek(input, LONGEST_MAGIC)
   const compression = detectCompression(head)
@@ -50,14 +53,17 @@ export async function decompress(input: AsyncIterable<Buffer>, options: Decompre
     case 'none':
       return { compression, bytes: whole }
     case 'gzip':
-      return { compression, bytes: throughTransform(whole, createGunzip({ chunkSize: CHUNK_BYTES }), compression) }
+      return {
+        compression,
+        bytes: throughTransform(copied(whole), createGunzip({ chunkSize: CHUNK_BYTES }), compression),
+      }
     case 'zstd':
       return {
         compression,
-        bytes: throughTransform(whole, createZstdDecompress({ chunkSize: CHUNK_BYTES }), compression),
+        bytes: throughTransform(copied(whole), createZstdDecompress({ chunkSize: CHUNK_BYTES }), compression),
       }
     default:
-      return { compression, bytes: throughProgram(PROGRAMS[compression], whole, options.signal) }
+      return { compression, bytes: throughProgram(PROGRAMS[compression], copied(whole), options.signal) }
   }
 }
 
@@ -78,8 +84,9 @@ async function peek(
     const next = await iterator.next()
     if (next.done === true) isOver = true
     else {
-      first.push(next.value)
       known += next.value.byteLength
+      // More are asked for while it waits.
+      first.push(known < length ? Buffer.from(next.value) : next.value)
     }
   }
   async function* whole(): AsyncGenerator<Buffer, void, void> {
@@ -95,6 +102,11 @@ async function peek(
     }
   }
   return { head: Buffer.concat(first), whole: whole() }
+}
+
+/** For those who have several pieces at once. */
+async function* copied(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
+  for await (const piece of pieces) yield Buffer.from(piece)
 }
 
 /** In whole blocks, of which two take turns: one is written while the other one is filled. */

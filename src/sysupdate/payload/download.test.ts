@@ -34,7 +34,7 @@ afterAll(async () => {
 async function fetched(url: string, options: Partial<DownloadOptions> = {}): Promise<Buffer> {
   const { body } = await openDownload(url, { ...FAST, ...options })
   const chunks: Buffer[] = []
-  for await (const chunk of body) chunks.push(chunk)
+  for await (const piece of body) chunks.push(Buffer.from(piece))
   return Buffer.concat(chunks)
 }
 

@@ -24,7 +24,10 @@ export interface Download {
   readonly size: number | undefined
   readonly etag: string | undefined
   readonly lastModified: Date | undefined
-  /** All bytes, once; a transfer that breaks goes on where it was. Rejects with `DOWNLOAD_FAILED`. */
+  /**
+   * All bytes, once; a transfer that breaks goes on where it was. A piece is good until the next but one is asked for. Rejects with
+   * `DOWNLOAD_FAILED`.
+   */
   readonly body: AsyncIterable<Buffer>
   /** Ends it, if the body has not been read. */
   close(): Promise<void>

@@ -2,6 +2,7 @@ import * as http from 'node:http'
 import * as https from 'node:https'
 import { BootwrightError } from '../../system/index.ts'
 import { downloadError, printable } from './download-error.ts'
+import { gathered } from './gathered.ts'
 import { type StallLimit, StallWatch } from './stall-watch.ts'
 
 export interface HttpOptions {
@@ -17,7 +18,7 @@ export interface Answer {
   readonly url: string
   readonly status: number
   readonly headers: http.IncomingHttpHeaders
-  /** The body as it is sent. Rejects with `DOWNLOAD_FAILED`; leaving it early ends the connection. */
+  /** The body as it is sent, in pieces as {@link gathered} makes them. Rejects with `DOWNLOAD_FAILED`; leaving it early ends the connection. */
   body(): AsyncGenerator<Buffer, void, void>
   /** Ends the connection, for answers whose body nobody wants. */
   close(): void
@@ -115,7 +116,7 @@ async function requestOnce(url: URL, options: HttpOptions): Promise<Answer> {
     close: () => message.destroy(),
     async *body() {
       using _ = watch
-      const chunks = message[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+      const chunks = gathered(message)
       try {
         for (;;) {
           watch.wait()
