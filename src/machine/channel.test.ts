@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { duplexPair } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { BootwrightError } from '../system/index.ts'
 import { GuestChannel } from './channel.ts'
 import { CHANNEL_BANNER } from './channel-script.ts'
 import { isAlive, type ShellGuest, shellGuest } from './shell-guest.test-support.ts'
@@ -225,6 +226,18 @@ describe('GuestChannel with an end that', () => {
     await expect.poll(heard).toMatch(/next\n$/)
     say(`${heard().split(' ').at(-2)} x 3\n`)
     expect((await next).exitCode).toBe(3)
+  })
+
+  it('closes because the machine goes off lets that be the reason', async () => {
+    const { channel, say, heard } = scripted()
+    say(BANNER)
+    const cut = channel.run(['cut'])
+    cut.catch(() => undefined)
+    await expect.poll(heard).toMatch(/cut\n$/)
+    channel.guestClosed()
+    await settled()
+    channel.fail(new BootwrightError('GUEST_GONE', 'The machine switched itself off'))
+    await expect(cut).rejects.toThrow('switched itself off')
   })
 
   it('never answers is told apart from a command that takes long', { timeout: 20_000 }, async () => {

@@ -33,6 +33,8 @@ interface Waiting {
 
 /** After SIGTERM so long until SIGKILL, and then so long again until the channel itself counts as dead. */
 const PATIENCE_MS = 5_000
+/** A guest that switches off closes its end a moment before the machine is off, which says more about what was lost. */
+const CLOSING_MS = 1_000
 
 /**
  * Runs commands in a guest through a shell at the other end of a virtio-serial port (see channel-script.ts).
@@ -51,6 +53,8 @@ export class GuestChannel {
   /** Starts that only the banner has told of: the news that the guest's end had gone may come later. */
   #unannounced = 0
   #gone: BootwrightError | undefined
+  /** Until then it is not told why the guest's end has gone. */
+  #closing: NodeJS.Timeout | undefined
 
   /**
    * @param options.isOpen the guest's end has spoken before, to somebody else
@@ -184,7 +188,8 @@ export class GuestChannel {
   guestClosed(): void {
     if (this.#unannounced > 0) this.#unannounced--
     else {
-      this.#lose()
+      if (this.#isOpen) this.#closing = setTimeout(() => this.#lose(), CLOSING_MS)
+      this.#isOpen = false
       // The banner of the next one may be in what seemed to be output of a command.
       this.#parser.restart()
     }
@@ -192,10 +197,8 @@ export class GuestChannel {
 
   #start(): void {
     if (this.#gone !== undefined) return
-    if (this.#isOpen) {
-      this.#unannounced++
-      this.#lose()
-    }
+    if (this.#isOpen) this.#unannounced++
+    this.#lose()
     this.#isOpen = true
     const started = this.#nextStart
     this.#nextStart = Promise.withResolvers()
@@ -204,8 +207,6 @@ export class GuestChannel {
   }
 
   #lose(): void {
-    if (!this.#isOpen) return
-    this.#isOpen = false
     this.#reject(
       new BootwrightError('GUEST_GONE', "The guest's end of the channel ended before the command did", {
         hint: 'The guest was restarted, or something in it has killed bootwright-channel.service.',
@@ -214,6 +215,7 @@ export class GuestChannel {
   }
 
   #reject(reason: BootwrightError): void {
+    clearTimeout(this.#closing)
     const waiting = [...this.#waiting.values()]
     this.#waiting.clear()
     this.#silence.isNeeded = false
