@@ -177,6 +177,11 @@ interface Surroundings extends AsyncDisposable {
   ): MachineRecord
 }
 
+/** An emulated machine of two cores keeps 1.1 to 1.2 of the host's busy: for most of a boot one of them waits. */
+function coresKeptBusy({ accelerator, cores }: MachineSpec): number {
+  return accelerator === 'kvm' ? cores : Math.ceil(cores / 2)
+}
+
 async function surround(
   spec: MachineSpec,
   cloud: SceneOptions['cloud'],
@@ -193,7 +198,7 @@ async function surround(
       worker: workerName(),
       isShared: context.isShared,
       memoryMiB: spec.memoryMiB,
-      cores: spec.cores,
+      cores: coresKeptBusy(spec),
       jobs: settings.jobs,
       signal,
       onWait: (reason) => context.notice(`waits for room on this host: ${reason}`),
