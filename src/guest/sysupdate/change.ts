@@ -25,6 +25,7 @@ import {
 import { parseBoolean } from '../parse-values.ts'
 import { ToolFailure } from '../tool-failure.ts'
 import type { ToolOutput } from '../tool-output.ts'
+import { keepYoungGenerationSmall } from '../young-generation.ts'
 import { tellFailure } from './failure.ts'
 import { notifySubscribers } from './notify-subscribers.ts'
 import { NoTransfersFailure, noTransfers, open, print, runningVersion, type SysupdateContext } from './open.ts'
@@ -106,6 +107,7 @@ export async function updateOne(
   signal: AbortSignal,
   watch?: UpdateWatch,
 ): Promise<Changed | undefined> {
+  keepYoungGenerationSmall()
   const opened = open(options, output, context)
   if (!opened.transfers.some(({ isEnabled }) => isEnabled)) throw noTransfers(options.component)
   if (opened.component?.isEnabled === false) throw new DisabledFailure('Component is disabled.')
