@@ -39,7 +39,7 @@ export function findFatPlace(
     throw new BootwrightError(
       'UPDATE_REFUSED',
       `Partition ${number} of ${disk} holds no FAT file system, and no other one can be changed without mounting it`,
-      { cause, hint: 'Mount the image and use --root=.' },
+      { cause, hint: `systemd-dissect --mount ${disk} DIRECTORY, then --root=DIRECTORY.` },
     )
   }
   return place

@@ -64,8 +64,12 @@ function findPlaceOnImage(target: Resource, image: string): TargetPlace {
     throw refused(`With --image=, the disk is the image: expected Path=auto in [Target], found '${path}'.`)
   }
   if (pathRelativeTo !== 'root') return findFatPlace(target, image, readTable(image).partitions)
-  throw refused(
-    `Only partitions of a disk image, and its EFI and boot partition, can be updated without mounting it: '${path}' is in another file system. Mount the image and use --root=.`,
+  throw new BootwrightError(
+    'UPDATE_REFUSED',
+    `'${path}' is in the root file system of ${image}, which cannot be changed without mounting it. Mount the image and use --root=.`,
+    {
+      hint: `systemd-dissect --mount ${image} DIRECTORY, then --root=DIRECTORY. Without mounting it, partitions can be updated, and what is in the EFI or boot partition (PathRelativeTo=).`,
+    },
   )
 }
 

@@ -158,7 +158,7 @@ describe.skipIf(toolchain === undefined)('--image= (needs the tools: ./bootwrigh
       /Partition 1 of .* holds no FAT file system, and no other one/,
     )
     define('90-uki', 'Type=regular-file\nMatchPattern=k_@v.efi', 'Type=regular-file\nPath=/x\nMatchPattern=k_@v.efi')
-    expect((await sysupdate('update')).lastError).toContain("'/x' is in another file system")
+    expect((await sysupdate('update')).lastError).toContain("'/x' is in the root file system of")
     await format('mkfs.vfat', '-C')
     const target = 'Type=regular-file\nPath=/x\nPathRelativeTo=esp\nMatchPattern=k_@v.efi\nCurrentSymlink=current'
     define('90-uki', 'Type=regular-file\nMatchPattern=k_@v.efi', target)
