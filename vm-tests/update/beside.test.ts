@@ -51,7 +51,7 @@ const transfer = (head: string, source: string, target: string) =>
 const DEFINITIONS = {
   'sysupdate.d/debug.feature': '[Feature]\nDescription=More words of the kernel\n',
   'sysupdate.d/80-debug.transfer': transfer(
-    'Features=debug\nProtectVersion=%A',
+    'Features=debug',
     '%M_@v_%a.debug.addon.efi',
     'Path=/EFI/Linux\nPathRelativeTo=boot\nMatchPattern=%M_@v.efi.extra.d/debug.addon.efi\nMode=0644\nInstancesMax=2',
   ),
@@ -123,6 +123,15 @@ describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')('version 4 comes', () =
       expect(await extended(four)).toBe('tool 2, settings 2')
       await four.unitActive('systemd-bless-boot.service')
       await use(four)
+      expect((await four.runUnchecked([SYSUPDATE, 'check-new'])).exitCode).toBe(1)
+
+      // What it brought goes with the feature, and only that.
+      await four.run(['systemd-confext', 'unmerge'])
+      await four.run([SYSUPDATE, 'vacuum'])
+      expect(await versionsOf(four)).toMatchObject({ ukis: ['ab_2.efi', 'ab_4.efi', 'ab_4.efi.extra.d'] })
+      await four.run([SYSUPDATE, 'disable-feature', 'debug'])
+      await four.run([SYSUPDATE, 'vacuum'])
+      expect(await versionsOf(four)).toEqual({ running: '4', slots, ukis: ['ab_2.efi', 'ab_4.efi'] })
       expect((await four.runUnchecked([SYSUPDATE, 'check-new'])).exitCode).toBe(1)
     },
   )
