@@ -2,13 +2,12 @@ import { readFileSync } from 'node:fs'
 import { validateHeaderValue } from 'node:http'
 import { join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { crc32, gunzipSync } from 'node:zlib'
+import { crc32, gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { parsePcrFile } from '../src/attest/index.ts'
 import { clouds, describedInstance, makeSigner } from '../src/cloud/index.ts'
 import { decodePath, decodeQuery } from '../src/cloud/path.ts'
 import { fatImage } from '../src/formats/fat-writer.test-support.ts'
 import * as formats from '../src/formats/index.ts'
-import { cpioEntries } from '../src/image/cpio.ts'
 import { BodyTooLarge, ResponseReader } from '../src/imds/http/response.ts'
 import { parseHttpUrl } from '../src/imds/http/target.ts'
 import { kernelItems, parseUserData } from '../src/imds/index.ts'
@@ -530,8 +529,18 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
       const target = { directory: '.extra/credentials', directoryMode: 0o500, fileMode: 0o400 }
       return [Buffer.from(formats.newcArchive(target, [{ name: 'a.cred', content: text('secret') }]))]
     },
-    parse: (bytes) => cpioEntries(Buffer.from(bytes)),
+    parse: (bytes) => formats.cpioArchive(Buffer.from(bytes)),
     words: ['070701', '070702', 'TRAILER!!!\0', 'ffffffff', '7fffffff', '80000000'],
+  },
+  initrd: {
+    seeds: () => {
+      const target = { directory: 'usr/lib/nvpcr', directoryMode: 0o755, fileMode: 0o644 }
+      const definition = text('{"name": "a", "nvIndex": 30474752, "priority": 500, "orderly": false}')
+      const archive = formats.newcArchive(target, [{ name: 'a.nvpcr', content: definition }])
+      return [archive, zstdCompressSync(archive), Buffer.concat([gzipSync(archive), Buffer.alloc(3), archive])]
+    },
+    parse: (bytes) => measure.definedNvpcrs(bytes),
+    words: ['070701', 'TRAILER!!!\0', '\x28\xb5\x2f\xfd', '\x1f\x8b', '"orderly"', 'true'],
   },
 }
 

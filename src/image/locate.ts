@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { zstdDecompressSync } from 'node:zlib'
-import { parsePe } from '../formats/index.ts'
+import { type CpioEntry, cpioArchive, parsePe } from '../formats/index.ts'
 import type { ArtifactRole } from './built-image.ts'
-import { cpioEntries } from './cpio.ts'
 import { locateOnDisk, type PairOfDisks } from './locate-on-disk.ts'
 
 /** The same file of two builds, and the offset at which they differ first. */
@@ -54,7 +53,7 @@ async function locateInCpio({ one, other, file }: DifferingFiles): Promise<strin
   return 'the compressed form only'
 }
 
-async function readCpio(path: string, file: string): Promise<ReturnType<typeof cpioEntries>> {
+async function readCpio(path: string, file: string): Promise<Map<string, CpioEntry>> {
   const bytes = await readFile(path)
-  return cpioEntries(file.endsWith('.zst') ? zstdDecompressSync(bytes) : bytes)
+  return cpioArchive(file.endsWith('.zst') ? zstdDecompressSync(bytes) : bytes).entries
 }

@@ -57,6 +57,7 @@ export interface Uki {
   readonly version?: number
   readonly osRelease?: string
   readonly commandLine?: string
+  readonly initrd?: Uint8Array | string
   readonly more?: readonly (readonly [name: string, content: Uint8Array | string, virtualSize?: number])[]
 }
 
@@ -66,6 +67,7 @@ export function uki({
   version = 262,
   osRelease = OS_RELEASE,
   commandLine = 'console=ttyS0 quiet',
+  initrd = 'INITRD!',
   more = [],
 }: Uki = {}): Buffer {
   return peFile([
@@ -74,7 +76,7 @@ export function uki({
     ['.osrel', osRelease],
     ...(commandLine === '' ? [] : ([['.cmdline', commandLine]] as const)),
     ['.uname', '7.2.0'],
-    ['.initrd', 'INITRD!'],
+    ['.initrd', initrd],
     ['.linux', 'KERNEL'],
     ...more,
   ])

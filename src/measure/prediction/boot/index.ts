@@ -1,4 +1,5 @@
 export { deriveBootSecret } from './boot-secret.ts'
+export { definedNvpcrs } from './defined-nvpcrs.ts'
 export type { BootedSystem, BootInput, BootMachine, FirmwareConsoles } from './input.ts'
 export { EXIT_BOOT_SERVICES_RETRY } from './kernel.ts'
 export { type Nvpcr, nvpcrWord, SYSTEMD_NVPCRS } from './nvpcr.ts'

@@ -40,7 +40,7 @@ export interface BootedSystem {
   readonly machineId?: string
   /** What the system imports from the cloud's metadata service; undefined if it imports nothing. */
   readonly userData?: Uint8Array
-  /** In the order in which they are set up; none without it. */
+  /** In the order in which they are set up; those that the initrd of the UKI defines without it. */
   readonly nvpcrs?: readonly Nvpcr[]
   /** Of the system; that of the stub or boot loader without it. */
   readonly systemdVersion?: number

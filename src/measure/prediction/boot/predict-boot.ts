@@ -74,8 +74,8 @@ export function predictBoot({ machine, system: booted, banks = HASH_ALGORITHMS }
   const { commandLine } = start
   events.push(...kernel(start, banks))
   if (isMeasuredOs(commandLine, isUki)) {
-    const pcrPublicKey = isUki ? sectionOf(file, '.pcrpkey') : undefined
-    events.push(...system({ commandLine, pcrPublicKey, systemdVersion }, machine, booted, gpt))
+    const [pcrPublicKey, initrd] = isUki ? [sectionOf(file, '.pcrpkey'), sectionOf(file, '.initrd')] : []
+    events.push(...system({ commandLine, pcrPublicKey, initrd, systemdVersion }, machine, booted, gpt))
   }
   return { events, images, started, commandLine, systemdVersion }
 }

@@ -7,12 +7,14 @@ import {
   type GptPartition,
   smbiosIdentity,
 } from '../../../formats/index.ts'
+import { BootwrightError } from '../../../system/index.ts'
 import { READY_PHASE_PATH } from '../../pcr11.ts'
 import type { PredictedEvent } from '../event.ts'
 import { kernelParameter } from './command-line.ts'
+import { definedNvpcrs } from './defined-nvpcrs.ts'
 import { PCR, unknownMeasured, wordEvent } from './events.ts'
 import type { BootedSystem, BootMachine } from './input.ts'
-import { nvpcrWord } from './nvpcr.ts'
+import { type Nvpcr, nvpcrWord } from './nvpcr.ts'
 import { hasChange } from './systemd-changes.ts'
 
 /** PCRs that systemd closes with a separator when the initrd is up. */
@@ -29,6 +31,8 @@ export interface SystemStart {
   readonly commandLine: string
   /** `.pcrpkey` of the UKI. */
   readonly pcrPublicKey: Uint8Array | undefined
+  /** `.initrd` of the UKI. */
+  readonly initrd: Uint8Array | undefined
   readonly systemdVersion: number
 }
 
@@ -40,17 +44,13 @@ export function isMeasuredOs(commandLine: string, isMeasuredUki: boolean): boole
 }
 
 /** The words that systemd measures in initrd and system until users may log in: their order holds in each PCR alone. */
-export function system(
-  { commandLine, pcrPublicKey, systemdVersion }: SystemStart,
-  machine: BootMachine,
-  booted: BootedSystem,
-  gpt: Gpt,
-): PredictedEvent[] {
+export function system(start: SystemStart, machine: BootMachine, booted: BootedSystem, gpt: Gpt): PredictedEvent[] {
+  const { commandLine, systemdVersion } = start
   const events: PredictedEvent[] = []
   if (hasChange(systemdVersion, 'osSeparator')) {
     events.push(...SEPARATED_PCRS.map((pcr) => wordEvent(pcr, OS_SEPARATOR)))
   }
-  if (hasChange(systemdVersion, 'nvpcrs')) events.push(...nvpcrEvents(booted, pcrPublicKey, systemdVersion))
+  if (hasChange(systemdVersion, 'nvpcrs')) events.push(...nvpcrEvents(start, booted))
   if (booted.userData !== undefined && booted.userData.byteLength > 0) {
     events.push(wordEvent(PCR.kernelConfig, userDataWord(booted.userData), 'user data of the cloud'))
   }
@@ -59,11 +59,14 @@ export function system(
   return events
 }
 
-function nvpcrEvents(
-  { nvpcrs = [] }: BootedSystem,
-  pcrPublicKey: Uint8Array | undefined,
-  systemdVersion: number,
-): PredictedEvent[] {
+function nvpcrEvents(start: SystemStart, booted: BootedSystem): PredictedEvent[] {
+  const { pcrPublicKey, systemdVersion } = start
+  const nvpcrs = booted.nvpcrs ?? nvpcrsOf(start)
+  if (nvpcrs instanceof BootwrightError) {
+    const measured = unknownMeasured(`what the initrd defines is not known: ${nvpcrs.message}`)
+    const unknown = { pcr: PCR.kernelInitrd, type: 'word', by: 'system', what: 'NvPCRs', measured } as const
+    return [{ ...unknown, standsFor: 'anything' }, wordEvent(PCR.kernelInitrd, NVPCR_SEPARATOR)]
+  }
   const events = nvpcrs.map((nvpcr): PredictedEvent => {
     const what = `NvPCR ${nvpcr.name}`
     if (pcrPublicKey !== undefined && hasChange(systemdVersion, 'nvpcrNames')) {
@@ -75,6 +78,18 @@ function nvpcrEvents(
     return { pcr: PCR.kernelInitrd, type: 'word', by: 'system', what, measured: unknownMeasured(why) }
   })
   return [...events, wordEvent(PCR.kernelInitrd, NVPCR_SEPARATOR)]
+}
+
+/** Those that the initrd defines; none where their set-up must fail, for want of a key. The error where that cannot be read. */
+function nvpcrsOf({ initrd, pcrPublicKey, systemdVersion }: SystemStart): readonly Nvpcr[] | BootwrightError {
+  if (initrd === undefined) return []
+  if (pcrPublicKey === undefined && hasChange(systemdVersion, 'nvpcrNames')) return []
+  try {
+    return definedNvpcrs(initrd)
+  } catch (error) {
+    if (error instanceof BootwrightError && error.code === 'MALFORMED_INPUT') return error
+    throw error
+  }
 }
 
 /** The digest protects the data, what follows shows what it was. */

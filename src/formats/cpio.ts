@@ -9,8 +9,8 @@ export interface CpioEntry {
 
 const HEADER_BYTES = 110
 
-/** The members of a cpio archive of the "newc" format (cpio(5)), by path. */
-export function cpioEntries(archive: Buffer): Map<string, CpioEntry> {
+/** The members of a cpio archive of the "newc" format (cpio(5)), by path, and where the archive ends. */
+export function cpioArchive(archive: Buffer): { entries: Map<string, CpioEntry>; endOffset: number } {
   const entries = new Map<string, CpioEntry>()
   let offset = 0
   while (offset + HEADER_BYTES <= archive.byteLength) {
@@ -21,14 +21,14 @@ export function cpioEntries(archive: Buffer): Map<string, CpioEntry> {
     const contentStart = align(offset + HEADER_BYTES + nameSize)
     if (nameSize < 1 || contentStart + size > archive.byteLength) throw damaged(offset)
     const name = archive.toString('utf8', offset + HEADER_BYTES, offset + HEADER_BYTES + nameSize - 1)
+    offset = align(contentStart + size)
     if (name === 'TRAILER!!!') break
     entries.set(name, {
       header: header.slice(0, 102),
       content: archive.subarray(contentStart, contentStart + size),
     })
-    offset = align(contentStart + size)
   }
-  return entries
+  return { entries, endOffset: Math.min(offset, archive.byteLength) }
 }
 
 function align(offset: number): number {
