@@ -18,8 +18,9 @@ describe('verify --features', () => {
       expect(features).toHaveLength(FEATURES.length - (isAll ? 0 : MORE_BOOTS.length))
       // What they did to the machine did not make it another one.
       const notPassed = report.checks.filter(({ status }) => status !== 'passed')
-      // Debian's own kernel.
-      expect(notPassed).toMatchObject([{ id: 'feature-live-update', status: 'unsupported' }])
+      // No signed PCR policy, and Debian's own kernel.
+      const unsupported = ['feature-nvpcrs', 'feature-live-update']
+      expect(notPassed).toMatchObject(unsupported.map((id) => ({ id, status: 'unsupported' })))
     },
     LONG_MS,
   )

@@ -41,6 +41,8 @@ export async function buildImage(
   options: BuildImageOptions = {},
 ): Promise<BuiltImage & { isFresh: boolean }> {
   const cache = new Cache()
+  // Not needed by everybody who builds.
+  const scene = () => import('../scene/index.ts')
   const built = await build(name, {
     toolchain,
     imagesDirectory: IMAGES,
@@ -48,7 +50,10 @@ export async function buildImage(
     cache,
     signal,
     snapshot: options.snapshot,
-    treeMakers: guestTrees(cache, signal),
+    treeMakers: {
+      ...guestTrees(cache, signal),
+      'pcr-keys': async () => (await scene()).pcrKeys(toolchain, cache, signal)['pcr-keys'](),
+    },
     onProgress: (step, line) => progress.update(`${name}: ${step}`, line),
     ...(options.force === undefined ? {} : { force: options.force }),
     ...(options.version === undefined ? {} : { version: options.version }),
@@ -57,8 +62,7 @@ export async function buildImage(
   let signed = built
   if (firmware?.ownKeys !== undefined && sign !== false) {
     progress.update(`${name}: sign`, '')
-    // Not needed by everybody who builds.
-    const { signedImage } = await import('../scene/index.ts')
+    const { signedImage } = await scene()
     signed = await signedImage(built, firmware, { toolchain, cache, signal })
   }
   progress.finish()

@@ -9,6 +9,7 @@ import { forwardJournal } from './containers/forward-journal.ts'
 import { nspawnFdStore } from './containers/nspawn-fd-store.ts'
 import { storageProvider } from './containers/storage-provider.ts'
 import { imdsInPcr12 } from './credentials/imds-pcr-12.ts'
+import { nvpcrs } from './credentials/nvpcrs.ts'
 import { osSeparator } from './credentials/os-separator.ts'
 import { checkOf, type Feature, GROUPS, type Group } from './feature.ts'
 import { cacheSizes } from './network/cache-sizes.ts'
@@ -38,6 +39,7 @@ export const FEATURES: readonly Feature[] = [
   smbiosInPcr1,
   fallbackLoader,
   osSeparator,
+  nvpcrs,
   imdsInPcr12,
   dhcpLease,
   linkControl,

@@ -3,5 +3,6 @@ export type { Artifact, ArtifactRole, BuildRecord, BuiltImage } from './built-im
 export { builtIdentities } from './built-image.ts'
 export { listImages } from './definition.ts'
 export { type DiskImage, isDiskPath, openDiskImage } from './disk-image.ts'
+export type { TreeMakers } from './made-trees.ts'
 export type { BuildStep, ImageOptions } from './plan.ts'
 export { checkReproducible, type ReproducibleBuild } from './reproducible.ts'

@@ -2,11 +2,13 @@ import { readFileSync } from 'node:fs'
 import { BootwrightError } from '../system/index.ts'
 import { configurationFiles } from './sections.ts'
 
-/** Files for an image that this program makes; the identity is another one whenever they are others. */
+/** Files for an image, or configuration, that this program makes; the identity is another one whenever they are others. */
 export interface MadeTree {
   readonly name: string
   readonly path: string
   readonly identity: string
+  /** The tree is configuration of mkosi's, not files of the image. */
+  readonly isConfiguration?: boolean
 }
 
 /** Who makes them, by the names that definitions ask for them with. */

@@ -13,6 +13,8 @@ export interface MkosiBuild {
   readonly sandboxTree?: string | undefined
   /** More files for the image. */
   readonly extraTrees?: readonly string[]
+  /** More configuration. */
+  readonly includes?: readonly string[]
   readonly version: string
   /** What the names of the output files begin with. */
   readonly output: string
@@ -88,10 +90,11 @@ function definitionArguments(directory: string, version: string | undefined): st
   return [`--directory=${directory}`, ...(version === undefined ? [] : [`--image-version=${version}`])]
 }
 
-function treeArguments({ sandboxTree, extraTrees = [] }: MkosiBuild): string[] {
+function treeArguments({ sandboxTree, extraTrees = [], includes = [] }: MkosiBuild): string[] {
   return [
     ...(sandboxTree === undefined ? [] : [`--sandbox-tree=${sandboxTree}`]),
     ...extraTrees.map((tree) => `--extra-tree=${tree}`),
+    ...includes.map((path) => `--include=${path}`),
   ]
 }
 

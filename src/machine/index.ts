@@ -19,7 +19,7 @@ export { KEY_ATTRIBUTES, type KeyEntry, keyVariableGuid, signatureList, withKeyE
 export * from './machine.ts'
 export type { MeasuredInput } from './measured-input.ts'
 export * from './network.ts'
-export { KEY_VARIABLES, type KeyVariable, type OwnKeys } from './own-keys.ts'
+export { KEY_VARIABLES, type KeyVariable, makeKey, type OwnKeys } from './own-keys.ts'
 export type { KexecOptions } from './power.ts'
 export { machineOemStrings } from './power-on.ts'
 export { CHANNEL_PORT, qemuCommand } from './qemu-command.ts'

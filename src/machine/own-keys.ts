@@ -43,17 +43,26 @@ export async function ownKeys(toolchain: Toolchain, cache: Cache): Promise<OwnKe
 async function makeKeys(toolchain: Toolchain, directory: string): Promise<void> {
   await chmod(directory, 0o700)
   await writeFile(join(directory, OWNER_FILE), `${randomUUID()}\n`)
-  for (const name of KEY_VARIABLES) {
-    const [key, certificate] = [join(directory, `${name}.key`), join(directory, `${name}.pem`)]
-    // biome-ignore format: an option and its value a line
-    const argv = [
-      'openssl', 'req', '-x509', '-batch', '-sha256',
-      '-newkey', 'rsa:2048', '-noenc', '-keyout', key,
-      '-subj', `/CN=Bootwright ${name}`,
-      '-days', String(VALID_DAYS),
-      '-out', certificate,
-    ]
-    await run(toolchain.command(argv))
-    await chmod(key, 0o600)
-  }
+  for (const name of KEY_VARIABLES) await makeKey(toolchain, directory, name)
+}
+
+/** Makes `<name>.key` and the certificate for it, `<name>.pem`, in a directory that nobody else can enter. */
+export async function makeKey(
+  toolchain: Toolchain,
+  directory: string,
+  name: string,
+  signal?: AbortSignal,
+): Promise<Pick<OwnKey, 'certificatePath' | 'privateKeyPath'>> {
+  const [privateKeyPath, certificatePath] = [join(directory, `${name}.key`), join(directory, `${name}.pem`)]
+  // biome-ignore format: an option and its value a line
+  const argv = [
+    'openssl', 'req', '-x509', '-batch', '-sha256',
+    '-newkey', 'rsa:2048', '-noenc', '-keyout', privateKeyPath,
+    '-subj', `/CN=Bootwright ${name}`,
+    '-days', String(VALID_DAYS),
+    '-out', certificatePath,
+  ]
+  await run(toolchain.command(argv), { signal })
+  await chmod(privateKeyPath, 0o600)
+  return { certificatePath, privateKeyPath }
 }

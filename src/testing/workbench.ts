@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { guestTrees } from '../guest/index.ts'
 import { type BuiltImage, build } from '../image/index.ts'
 import { type Firmware, reapStateDirectories } from '../machine/index.ts'
-import { signedImage } from '../scene/index.ts'
+import { pcrKeys, signedImage } from '../scene/index.ts'
 import { accelerator, setUp, type Toolchain } from '../toolchain/index.ts'
 import { checkImage, projectFirmware } from './names.ts'
 import type { Settings } from './settings.ts'
@@ -44,7 +44,7 @@ export class Workbench {
         imagesDirectory,
         outDirectory,
         cache,
-        treeMakers: guestTrees(cache),
+        treeMakers: { ...guestTrees(cache), ...pcrKeys(await this.tools(), cache) },
       })
     })
   }

@@ -3,6 +3,7 @@ import { guestTrees } from '../../src/guest/index.ts'
 import { type BuiltImage, build } from '../../src/image/index.ts'
 import { firmwareNamed, type MachineSpec } from '../../src/machine/index.ts'
 import type { CheckReport, RunReport } from '../../src/report/index.ts'
+import { pcrKeys } from '../../src/scene/index.ts'
 import { accelerator, Cache, cacheDirectory, setUp, type Toolchain } from '../../src/toolchain/index.ts'
 import {
   type CheckedImage,
@@ -33,7 +34,7 @@ export async function builtImage(name: string, version?: string): Promise<BuiltI
     imagesDirectory: join(CHECKOUT, 'images'),
     outDirectory: OUT,
     cache: new Cache(),
-    treeMakers: guestTrees(new Cache()),
+    treeMakers: { ...guestTrees(new Cache()), ...pcrKeys(await tools(), new Cache()) },
   })
 }
 
