@@ -46,7 +46,15 @@ interface Counts {
 }
 
 /** Images that nothing but tests of `--all` boots. */
-const ONLY_FOR_ALL: ReadonlySet<string> = new Set(['ab', 'agents', 'cloud-init', 'live-update', 'nvpcr', 'upstream'])
+const ONLY_FOR_ALL: ReadonlySet<string> = new Set([
+  'ab',
+  'agents',
+  'backport',
+  'cloud-init',
+  'live-update',
+  'nvpcr',
+  'upstream',
+])
 /** What `npm run check` is made of; each part counts as a test. */
 const CHECKS = ['check:types', 'check:lint', 'check:layers', 'check:unused']
 
