@@ -6,7 +6,7 @@ import type { WriteLog } from '../../src/formats/index.ts'
 import { BOOTED, materialise, type RecordedWrites, type StoppedMachine } from '../../src/machine/index.ts'
 import { cacheDirectory } from '../../src/toolchain/index.ts'
 import { SYSUPDATE, versionsOf } from '../support/ab-machine.ts'
-import { AbScene } from '../support/ab-scene.ts'
+import { AbScene, versionTwo } from '../support/ab-scene.ts'
 import { bootableVersion } from '../support/power-cut/boot-state.ts'
 import { eachCrashState } from '../support/power-cut/crash-states.ts'
 import { LeftSystem, type NextUpdateOptions, type Updater } from '../support/power-cut/next-update.ts'
@@ -23,15 +23,44 @@ import { builtImage, tools } from '../support/scene.ts'
 
 /** For each flush, so many disks more that lack some of the writes which it was to settle. */
 const SEEDS = [1, 2]
-const SLOTS = ['ab_1_verity', 'ab_1', 'ab_2_verity', 'ab_2']
 
-/** Installs version 2 on a machine that runs version 1; resolves with every write of it, when the machine is off. */
+/** What is installed, beside which versions, and who does it. */
+interface Case {
+  readonly version: string
+  readonly updater: Updater
+  /** Oldest first, without it. */
+  readonly before: readonly string[]
+  readonly slots: readonly string[]
+  readonly entries: readonly string[]
+}
+
+const SECOND = {
+  version: '2',
+  before: ['1'],
+  slots: ['ab_1_verity', 'ab_1', 'ab_2_verity', 'ab_2'],
+  entries: ['ab_1.efi', 'ab_2+3-0.efi'],
+}
+const CASES: readonly Case[] = [
+  { ...SECOND, updater: 'ours' },
+  { ...SECOND, updater: 'the original' },
+  {
+    version: '3',
+    updater: 'ours',
+    // The first has to go before there is room.
+    before: ['1', '2'],
+    slots: ['ab_3_verity', 'ab_3', 'ab_2_verity', 'ab_2'],
+    entries: ['ab_2.efi', 'ab_3+3-0.efi'],
+  },
+]
+
+/** Installs a version on a machine that runs the one before; resolves with every write of it, when the machine is off. */
 async function recordUpdate(
   scene: AbScene,
-  updater: Updater,
+  { version, updater }: Case,
 ): Promise<{ recording: RecordedWrites; off: StoppedMachine }> {
   await scene.releases.publish('2')
-  const running = await scene.fork(BOOTED)
+  const running = await scene.fork(version === '2' ? BOOTED : await versionTwo())
+  if (version !== '2') await scene.releases.publish(version)
   if (updater === 'ours') await scene.useOurs(running)
   const recording = await running.faults.recordWrites()
   await running.run([SYSUPDATE, 'update'])
@@ -66,7 +95,12 @@ async function updateEach(
 }
 
 /** Starts a machine with each kind of disk, and then updates it with ours. */
-async function bootEach(scene: AbScene, recording: RecordedWrites, off: StoppedMachine, kinds: Survey['boots']) {
+async function bootEach(
+  scene: AbScene,
+  { recording, off }: { recording: RecordedWrites; off: StoppedMachine },
+  kinds: Survey['boots'],
+  wanted: Case,
+) {
   const boots: { disk: string; disks: number; booted: string | undefined; isUpdated: boolean }[] = []
   let stopped = off
   for (const {
@@ -84,27 +118,29 @@ async function bootEach(scene: AbScene, recording: RecordedWrites, off: StoppedM
     await scene.useOurs(machine)
     await machine.run([SYSUPDATE, 'update'])
     const { slots, ukis } = await versionsOf(machine)
-    const isUpdated = SLOTS.every((slot, index) => slots[index] === slot) && ukis.some((name) => /^ab_2/.test(name))
+    const hasUki = ukis.some((name) => name.startsWith(`ab_${wanted.version}`))
+    const isUpdated = wanted.slots.every((slot, index) => slots[index] === slot) && hasUki
     boots.push({ disk: bootKey(state), disks: count, booted: running, isUpdated })
     stopped = await machine.cutPower()
   }
   return { boots, stopped }
 }
 
-describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')('a power cut while version 2 is installed', () => {
-  it.for<Updater>(['ours', 'the original'])(
-    'leaves a disk that boots version 1 or 2, at every write: %s',
+describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')('a power cut, at every write of an update', () => {
+  it.for(CASES)(
+    'leaves a disk that boots the version before or version $version: $updater',
     { timeout: 3_600_000 },
-    async (updater) => {
+    async (wanted) => {
+      const { version, updater, before } = wanted
       const isOurs = updater === 'ours'
       await using scope = new AsyncDisposableStack()
       const scene = scope.use(await AbScene.open())
       const directory = await mkdtemp(join(cacheDirectory(), 'power-cut-'))
       scope.defer(() => rm(directory, { recursive: true, force: true }))
       const versions = await Promise.all(
-        [builtImage('ab'), builtImage('ab', '2')].map(async (one) => bootableVersion(await one)),
+        [...before, version].map(async (one) => bootableVersion(await builtImage('ab', one))),
       )
-      const recorded = await recordUpdate(scene, updater)
+      const recorded = await recordUpdate(scene, wanted)
       let { off } = recorded
       scope.defer(() => off[Symbol.asyncDispose]())
       const { recording } = recorded
@@ -118,6 +154,7 @@ describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')('a power cut while vers
       const { flushes, disks, booting, problems } = found
       const result: Record<string, unknown> & { boots?: Awaited<ReturnType<typeof bootEach>>['boots'] } = {
         updater,
+        version,
         flushes,
         disks,
         booting,
@@ -126,21 +163,24 @@ describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')('a power cut while vers
       }
       // What a disk boots is no matter of who wrote it.
       if (isOurs) {
-        const { boots, stopped } = await bootEach(scene, recording, off, found.boots)
+        const { boots, stopped } = await bootEach(scene, { recording, off }, found.boots, wanted)
         off = stopped
         result.boots = boots
       }
       process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`)
       if (process.env.BOOTWRIGHT_KEEP_RESULTS === '1') {
-        await keepResult(`power-cut-${isOurs ? 'ours' : 'original'}`, result)
+        const name = `power-cut-${isOurs ? 'ours' : 'original'}`
+        await keepResult(version === '2' ? name : `${name}-${version}`, result)
       }
       expect(problems).toEqual([])
-      expect(found.final.entries.map(({ name }) => name)).toEqual(['ab_1.efi', 'ab_2+3-0.efi'])
+      expect(found.final.entries.map(({ name }) => name)).toEqual(wanted.entries)
+      // The oldest is no fallback to anybody who has the one before.
+      expect(Object.keys(booting).sort()).toEqual([before.at(-1), version])
       if (isOurs) expect(updates.unfinished).toEqual([])
       expect(result.boots?.filter(({ isUpdated }) => !isUpdated) ?? []).toEqual([])
 
       // Whoever activates a version before its data is on the disk is found out: in another order, and without flushes.
-      expect((await look(activatedFirst(log, found.final))).problems).not.toEqual([])
+      expect((await look(activatedFirst(log, found.final, version))).problems).not.toEqual([])
       expect((await look(withoutFlushes(log), [1, 2, 3, 4, 5, 6, 7, 8])).problems).not.toEqual([])
     },
   )

@@ -120,7 +120,8 @@ export class LeftSystem implements AsyncDisposable {
   async #define(): Promise<void> {
     const lib = join(this.#root, 'usr/lib')
     await cp(join(CHECKOUT, 'images/ab/mkosi.extra/usr/lib/sysupdate.d'), join(lib, 'sysupdate.d'), { recursive: true })
-    await writeFile(join(lib, 'os-release'), 'ID=debian\nIMAGE_ID=ab\nIMAGE_VERSION=1\n')
+    const running = this.#options.versions.at(-2)?.version
+    await writeFile(join(lib, 'os-release'), `ID=debian\nIMAGE_ID=ab\nIMAGE_VERSION=${running}\n`)
     const dropIn = async (transfer: string, target: string) => {
       const directory = join(this.#root, `etc/sysupdate.d/${transfer}.transfer.d`)
       await mkdir(directory, { recursive: true })

@@ -93,10 +93,10 @@ function updateKey({ gpt, slots, files }: BootState): string {
   return JSON.stringify([gpt, files, slots.map(({ typeGuid, name, partitionGuid }) => [typeGuid, name, partitionGuid])])
 }
 
-/** A recording of who writes the file system of version 2 when it is activated already. */
-export function activatedFirst(log: WriteLog, { slots }: BootState): WriteLog {
-  const slot = slots.find(({ name }) => name === 'ab_2')
-  if (slot === undefined) throw new Error('There is no version 2')
+/** A recording of who writes the file system of a version when it is activated already. */
+export function activatedFirst(log: WriteLog, { slots }: BootState, version: string): WriteLog {
+  const slot = slots.find(({ name }) => name === `ab_${version}`)
+  if (slot === undefined) throw new Error(`There is no version ${version}`)
   const isPayload = ({ offset, length }: WriteLog['entries'][number]) =>
     length > 0 && offset >= slot.offset && offset < slot.offset + slot.size
   const rest = log.entries.filter((entry) => !isPayload(entry))
