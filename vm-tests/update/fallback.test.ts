@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import type { RunningMachine } from '../../src/machine/index.ts'
+import { BOOTED, type RunningMachine } from '../../src/machine/index.ts'
 import { SYSUPDATE, versionsOf } from '../support/ab-machine.ts'
 import { AbScene, startsOf, versionTwo } from '../support/ab-scene.ts'
 import { differences, logsOf } from '../support/measured.ts'
@@ -75,4 +75,21 @@ describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')('a version 3 that does 
       expect(await versionsOf(back)).toEqual(without)
     },
   )
+})
+
+describe.skipIf(process.env.BOOTWRIGHT_TEST_ALL !== '1')('process 1', () => {
+  it('crashes, and the machine restarts by itself', { timeout: 900_000 }, async () => {
+    await using scene = await AbScene.open()
+    await using one = await scene.fork(BOOTED)
+    const starts = startsOf(one)
+    // Of the shell itself: the image has no kill(1).
+    one.run(['bash', '-c', 'kill -SEGV 1']).catch(() => undefined)
+    await starts.reach(1)
+    while (!/login: *$/.test(one.console.partialLine)) await sleep(500)
+    const { back, predicted } = await scene.goOn(one)
+    await using _ = back
+    expect(await back.booted()).toBe('running')
+    expect(starts.count()).toBe(1)
+    expect(differences(predicted, await logsOf(back))).toEqual([])
+  })
 })
