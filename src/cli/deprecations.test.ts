@@ -36,7 +36,7 @@ it('bootwright deprecations lists uses in a directory, and says by its exit stat
 it('bootwright deprecations says which images there are for a name that is none', async () => {
   const { exitCode, stderr } = await deprecations('nosuch')
   expect(stderr).toContain(
-    'There is no image "nosuch"; there are: ab, agents, backport, cloud, cloud-init, features, live-update, minimal, nvpcr',
+    'There is no image "nosuch"; there are: ab, agents, backport, cloud, cloud-init, cloud-init-imds, features, live-update, minimal, nvpcr',
   )
   expect(exitCode).toBe(2)
 })

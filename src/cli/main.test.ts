@@ -21,7 +21,7 @@ function bootwright(...args: string[]) {
 describe('bootwright', () => {
   it.for([
     [
-      'There is no image "nosuch"; there are: ab, agents, backport, cloud, cloud-init, features, live-update, minimal, nvpcr',
+      'There is no image "nosuch"; there are: ab, agents, backport, cloud, cloud-init, cloud-init-imds, features, live-update, minimal, nvpcr',
       'Use one',
       'build',
       'minimal',

@@ -51,6 +51,7 @@ const ONLY_FOR_ALL: ReadonlySet<string> = new Set([
   'agents',
   'backport',
   'cloud-init',
+  'cloud-init-imds',
   'live-update',
   'nvpcr',
   'upstream',
