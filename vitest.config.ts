@@ -1,9 +1,13 @@
 import { availableParallelism, freemem } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
-/** An emulated machine keeps little more than one core busy, and takes this much memory with its page cache. */
+/** An emulated machine keeps two cores busy and takes this much memory with its page cache. */
+const MACHINE_CORES = 2
 const MACHINE_BYTES = 2 * 1024 ** 3
-const machines = Math.max(1, Math.min(availableParallelism(), Math.floor(freemem() / MACHINE_BYTES)))
+const machines = Math.max(
+  1,
+  Math.min(Math.floor(availableParallelism() / MACHINE_CORES), Math.floor(freemem() / MACHINE_BYTES)),
+)
 
 /** `bootwright test --jobs N`; machines also wait for room on the host, see src/testing/room.ts. */
 const jobs = Number(process.env.BOOTWRIGHT_JOBS)
@@ -16,7 +20,7 @@ export default defineConfig({
           name: 'unit',
           include: ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'fuzz/**/*.test.ts'],
           testTimeout: 30_000,
-          // What Vitest itself takes leaves a core idle, and lets the machines go first where it leaves but one.
+          // Vitest itself would take one less, and with one left run them last, on that one.
           maxWorkers: availableParallelism(),
         },
       },

@@ -177,11 +177,6 @@ interface Surroundings extends AsyncDisposable {
   ): MachineRecord
 }
 
-/** An emulated machine of two cores keeps 1.1 to 1.2 of the host's busy: for most of a boot one of them waits. */
-function coresKeptBusy({ accelerator, cores }: MachineSpec): number {
-  return accelerator === 'kvm' ? cores : Math.ceil(cores / 2)
-}
-
 async function surround(
   spec: MachineSpec,
   cloud: SceneOptions['cloud'],
@@ -198,7 +193,7 @@ async function surround(
       worker: workerName(),
       isShared: context.isShared,
       memoryMiB: spec.memoryMiB,
-      cores: coresKeptBusy(spec),
+      cores: spec.cores,
       jobs: settings.jobs,
       signal,
       onWait: (reason) => context.notice(`waits for room on this host: ${reason}`),
